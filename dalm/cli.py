@@ -1,0 +1,269 @@
+"""The shell: one command for each verb. Heavy imports are inside the commands, so that `dalm --help` answers at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from dalm import __version__
+
+
+def fit(arguments: list[str]) -> int:
+    """Fit a family to data: dalm fit FAMILY DATA --seconds 60 --out runs/NAME."""
+    from dalm import verbs
+
+    family = verbs._family(arguments[0]) if arguments and not arguments[0].startswith("-") else None
+    fields = _places(["family", "data"]) + _run_fields() + (_options(family, skip=("spec",)) if family else [])
+    asked = _parse("fit", fields, arguments, "Fit a family to data. Its own options show with: dalm fit FAMILY --help")
+    data = _load(asked)
+    own = {name: asked[name] for name, *_ in (_options(family, skip=("spec",)) if family else [])}
+    out = asked["out"]
+    run = verbs.train(verbs.make(asked["family"], data, asked["seed"], **own), data, out=out, resume=asked["resume"], **_train(asked))
+    if run.meta["state"] == "stopped":
+        print(f"Stopped. {run.path} is saved; go on with the same command and --resume", file=sys.stderr)
+        return 130
+    print(f"{run.path}  {run.model.family} on {data.name}: {run.meta['parameters']:,} parameters, {run.meta['seconds']:.1f} s")
+    return 0
+
+
+def sample(arguments: list[str]) -> int:
+    """Draw samples from a run: dalm sample RUN -n 64 --out grid.png (or .npz, .npy)."""
+    fields = [
+        *_places(["run"]),
+        _field("n", int, 64, "how many", "-n"),
+        _field("out", Path, Path("samples.png"), "a picture (.png) or an array (.npz, .npy)"),
+        _field("seed", int, 0, "of the samples"),
+        _field("class", int | None, None, "class label, where the model is conditional"),
+        _field("device", str, "cpu", "where to compute"),
+    ]
+    asked = _parse("sample", fields, arguments, "Draw samples from a run.")
+    from dalm import verbs
+
+    path = verbs.sample(asked["run"], asked["n"], asked["out"], seed=asked["seed"], label=asked["class"], device=asked["device"])
+    print(path)
+    return 0
+
+
+def score(arguments: list[str]) -> int:
+    """Score a run on its test split: adds metrics.json to the run."""
+    asked = _parse("score", [*_places(["run"]), _field("seed", int, 0, "of samples and metrics")], arguments, "Score a run.")
+    from rich.console import Console
+
+    from dalm import report, verbs
+
+    found = verbs.score(asked["run"], seed=asked["seed"])
+    metrics = dict(found["metrics"])
+    row = found | {"name": Path(asked["run"]).name, "error": None, "bits_per_dim": metrics.pop("bits_per_dim", None), "metrics": metrics}
+    Console(width=None if sys.stdout.isatty() else 120).print(report.terminal_table([row]))
+    print(Path(asked["run"]) / "metrics.json")
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Fit every family under one budget, score them, and write scoreboard and report."""
+    fields = [
+        *_places(["data"]),
+        *_run_fields(),
+        _field("families", tuple[str, ...], (), "which families; all by default"),
+        _field("conditional", bool, False, "condition on class labels each family that can"),
+    ]
+    asked = _parse("compare", fields, arguments, "Fit every family under one budget, score them, and write scoreboard and report.")
+    from rich.console import Console
+    from rich.live import Live
+
+    from dalm import report, verbs
+
+    data = _load(asked)
+    print(f"{data.name}: {data.spec}, {len(data.train)} train, {len(data.val)} val, {len(data.test)} test", flush=True)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        board = verbs.compare(
+            data,
+            families=asked["families"],
+            out=asked["out"],
+            conditional=asked["conditional"],
+            resume=asked["resume"],
+            progress=False,
+            show=lambda rows: live.update(report.terminal_table(rows), refresh=console.is_terminal),
+            **_train(asked),
+        )
+    console.print(report.terminal_table(board["rows"]))
+    print(board["report"])
+    return 0
+
+
+def report(arguments: list[str]) -> int:
+    """Build the page from run folders or a comparison alone."""
+    fields = [_place("runs", tuple[str, ...]), _field("out", Path | None, None, "the page; report.html in the first folder by default")]
+    asked = _parse("report", fields, arguments, "Build the page from run folders or a comparison.")
+    from dalm import verbs
+
+    print(verbs.report(asked["runs"], asked["out"]))
+    return 0
+
+
+def models(arguments: list[str]) -> int:
+    """What families there are: name, year, paper, likelihood, capabilities."""
+    asked = _parse("models", [_field("json", bool, False, "as JSON")], arguments, "List the families.")
+    from dalm import verbs
+
+    columns = ("name", "year", "likelihood", "conditional", "capabilities", "paper")
+    return _list(verbs.catalogue(), columns, asked["json"])
+
+
+def data(arguments: list[str]) -> int:
+    """What data there are by name; files and folders work too."""
+    asked = _parse("data", [_field("json", bool, False, "as JSON")], arguments, "List the data that have a name.")
+    from dalm.data import SOURCES
+
+    return _list([{"name": name, "about": about} for name, about in SOURCES.items()], ("name", "about"), asked["json"])
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "fit": fit,
+    "sample": sample,
+    "score": score,
+    "compare": compare,
+    "report": report,
+    "models": models,
+    "data": data,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 for a failure, 2 for bad input, 130 when stopped."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"dalm {__version__}")
+        return 0
+    return _run(arguments[0], arguments[1:])
+
+
+def _help() -> str:
+    lines = [f"  {name:<9}{inspect.getdoc(command)}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        ["dalm: fit many families of generative model to your data, and see which to trust", "", *lines, "", "Options of a command: dalm COMMAND --help"]
+    )
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    from dalm.core import DalmError, did_you_mean
+    from dalm.train import Diverged
+
+    try:
+        if name not in COMMANDS:
+            raise DalmError(f"there is no command {name!r}. {did_you_mean(name, COMMANDS)}")
+        return COMMANDS[name](arguments)
+    except DalmError as error:
+        print(f"dalm: {error}", file=sys.stderr)
+        return 2
+    except Diverged as error:
+        print(f"dalm: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("dalm: stopped", file=sys.stderr)
+        return 130
+
+
+Field = tuple[str, Any, Any]
+
+
+def _field(name: str, kind: Any, default: Any, about: str, *aliases: str) -> Field:
+    import tyro
+
+    return name, Annotated[kind, tyro.conf.arg(name=name, help=about, aliases=aliases or None)], default
+
+
+def _place(name: str, kind: Any = str) -> Field:
+    import tyro
+
+    return name, Annotated[kind, tyro.conf.Positional], dataclasses.MISSING
+
+
+def _places(names: list[str]) -> list[Field]:
+    return [_place(name) for name in names]
+
+
+def _options(target: Callable[..., Any], skip: tuple[str, ...] = ()) -> list[Field]:
+    """The parameters of a function or class as fields, explained by its docstring."""
+    from docstring_parser import parse
+
+    about = {p.arg_name: p.description or "" for p in parse(inspect.getdoc(target) or "").params}
+    parameters = inspect.signature(target, eval_str=True).parameters.items()
+    return [_field(name, p.annotation, p.default, about.get(name, "")) for name, p in parameters if name not in skip]
+
+
+def _run_fields() -> list[Field]:
+    """What `fit` and `compare` share: where to write, how to train, how to load the data."""
+    from dalm.data import load_data
+    from dalm.train import Options
+
+    load = _options(load_data, skip=("source", "cache", "seed"))
+    return [
+        _field("out", Path | None, None, "the folder to write"),
+        _field("resume", bool, False, "go on with what is in --out"),
+        *_options(Options),
+        *load,
+        _field("data_seed", int, 0, "of the split, of --binary and of toy samples"),
+    ]
+
+
+def _parse(command: str, fields: list[Field], arguments: list[str], about: str) -> dict[str, Any]:
+    """Parse arguments into a value for each field; tyro explains what is wrong and exits with 2."""
+    import tyro
+
+    places = [(name, kind) for name, kind, default in fields if default is dataclasses.MISSING]
+    rest = [(name if name != "class" else "class_", kind, dataclasses.field(default=default)) for name, kind, default in fields if default is not dataclasses.MISSING]
+    form = dataclasses.make_dataclass("Arguments", [*places, *rest])
+    form.__doc__ = about
+    asked = tyro.cli(form, args=arguments, prog=f"dalm {command}", description=about)
+    return {name.rstrip("_"): getattr(asked, name) for name in form.__dataclass_fields__}
+
+
+def _load(asked: dict[str, Any]) -> Any:
+    from dalm.data import load_data
+
+    known = inspect.signature(load_data).parameters
+    given = {name: value for name, value in asked.items() if name in known and name != "seed"}
+    loaded = load_data(asked["data"], seed=asked["data_seed"], **given)
+    for note in loaded.notes:
+        print(note)
+    return loaded
+
+
+def _train(asked: dict[str, Any]) -> dict[str, Any]:
+    from dalm.train import Options
+
+    return {field.name: asked[field.name] for field in dataclasses.fields(Options)}
+
+
+def _list(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(entries, indent=1))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for entry in entries:
+        table.add_row(*(_words(entry[column]) for column in columns))
+    Console().print(table)
+    return 0
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return {None: "–", True: "yes", False: "no"}.get(value, str(value)) if not isinstance(value, int) or isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

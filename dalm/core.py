@@ -1,0 +1,358 @@
+"""The nouns and the promises: what a datum is, what a model can do, how a model is written down.
+
+A *Spec* says what one datum is. A *model* is a `torch.nn.Module` that states by inheritance what it can do. Its constructor
+signature is its configuration, so JSON, command-line flags, `repr` and rebuilding all come from one place.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+Likelihood = Literal["exact", "bound", "estimate"]
+Loss = tuple[list[nn.Parameter], Callable[[], Tensor]]
+
+
+class DalmError(ValueError):
+    """Bad input. The message says what was asked, what was given and what would work."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Name the nearest choice and list them all.
+
+    >>> did_you_mean("vea", ["vae", "kde"])
+    "Did you mean 'vae'? There are: kde, vae."
+    """
+    names = sorted(choices)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.4)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(names)}."
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What one datum is.
+
+    Args:
+        shape: sizes of one datum, such as `(1, 28, 28)` for an image (channels first) or `(2,)` for a point.
+        levels: discrete data take the values 0 … levels - 1; `None` means real numbers.
+        classes: number of class labels, 0 if there are none.
+
+    >>> Spec((1, 8, 8), levels=17).kind
+    'discrete'
+    """
+
+    shape: tuple[int, ...]
+    levels: int | None = None
+    classes: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.shape or any(s < 1 for s in self.shape):
+            raise DalmError(f"a Spec needs a shape of positive sizes, got {self.shape}")
+        if self.levels is not None and not 2 <= self.levels <= 65536:
+            raise DalmError(f"discrete data have between 2 and 65536 levels, got {self.levels}")
+
+    @property
+    def kind(self) -> Literal["discrete", "real"]:
+        """`"discrete"` or `"real"`."""
+        return "real" if self.levels is None else "discrete"
+
+    @property
+    def dims(self) -> int:
+        """Number of entries of one datum."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype in which data are kept: uint8 or int32 for levels, float32 for real numbers."""
+        if self.levels is None:
+            return torch.float32
+        return torch.uint8 if self.levels <= 256 else torch.int32
+
+    def check(self, x: Tensor, y: Tensor | None = None) -> None:
+        """Raise DalmError unless `x` is (B, *shape) of valid values and `y`, if given, (B,) of valid classes."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise DalmError(f"expected data of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
+        if self.levels is None and not (x.is_floating_point() and bool(torch.isfinite(x).all())):
+            raise DalmError("expected finite real numbers, got " + ("NaN or infinity" if x.is_floating_point() else str(x.dtype)))
+        if self.levels is not None and (x.is_floating_point() or not _within(x, self.levels)):
+            got = str(x.dtype) if x.is_floating_point() else f"values from {x.min()} to {x.max()}"
+            raise DalmError(f"expected integers from 0 to {self.levels - 1}, got {got}")
+        if y is not None and (y.shape != (len(x),) or not _within(y, self.classes)):
+            raise DalmError(f"expected {len(x)} class labels from 0 to {self.classes - 1}, got {tuple(y.shape)} labels, {y.unique().tolist()[:9]}")
+
+
+def _within(x: Tensor, end: int) -> bool:
+    """Whether all of `x` lies from 0 to end - 1. Compared as Python integers: 256 wraps to 0 in uint8."""
+    return not x.numel() or 0 <= int(x.min()) <= int(x.max()) < end
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a family likes to be trained: the defaults of `fit`, kept beside the paper that states them.
+
+    Args:
+        lr: peak learning rate of AdamW.
+        betas: its moment decays.
+        weight_decay: its decoupled weight decay.
+        batch_size: data per step.
+        clip: largest gradient norm; 0 turns clipping off.
+        ema: decay of the averaged weights that are kept as the result; 0 keeps the last weights.
+        schedule: `"cosine"` (short linear warm-up, then to zero) or `"constant"`.
+        precision: `"bfloat16"` where half precision pays and the machine has it, else `"float32"`.
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    clip: float = 1.0
+    ema: float = 0.999
+    schedule: Literal["cosine", "constant"] = "cosine"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+families: dict[str, type[Generative]] = {}
+"""Every family that has been imported, by name."""
+
+
+class Generative(nn.Module, abc.ABC):
+    """A distribution over data of one Spec, conditional on the class or not.
+
+    A conditional model is the joint P(y) P(x|y): without `y` it samples the class first, and scores by summing over classes.
+
+    Args:
+        spec: what one datum is.
+        conditional: learn P(x|y) for each class.
+    """
+
+    family: ClassVar[str]
+    year: ClassVar[int]
+    paper: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "family" in cls.__dict__:
+            families[cls.family] = cls
+
+    def __init__(self, spec: Spec, conditional: bool = False) -> None:
+        super().__init__()
+        if conditional and not spec.classes:
+            raise DalmError(f"{self.family} was asked to be conditional, but the data have no class labels")
+        self.spec, self.conditional = spec, conditional
+        if conditional:
+            self.register_buffer("prior", torch.full((spec.classes,), 1 / spec.classes))
+
+    @abc.abstractmethod
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor: ...
+
+    @final
+    @torch.no_grad()
+    def sample(self, n: int, y: int | Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` data, (n, *spec.shape) in the data's own units and dtype.
+
+        Args:
+            n: how many.
+            y: class label or (n,) labels; `None` draws them from the class prior. Only for conditional models.
+            generator: source of randomness, on the model's device.
+        """
+        labels = self._labels(y, n)
+        if self.conditional and labels is None:
+            labels = torch.multinomial(self.prior, n, replacement=True, generator=generator) if n else self.prior.new_zeros(0, dtype=torch.long)
+        with evaluating(self):
+            return self._sample(n, labels, generator).to(self.spec.dtype)
+
+    def _labels(self, y: int | Tensor | None, n: int) -> Tensor | None:
+        if y is None:
+            return None
+        if not self.conditional:
+            raise DalmError(f"{self.family} was not built conditional, so it cannot take a class; build it with conditional=True")
+        labels = torch.as_tensor(y, dtype=torch.long, device=self.device).expand(n)
+        if not _within(labels, self.spec.classes):
+            raise DalmError(f"there is no such class: classes are 0 to {self.spec.classes - 1}, got {labels.unique().tolist()[:9]}")
+        return labels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self._anchor.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of its state."""
+        return self._anchor.dtype
+
+    @property
+    def _anchor(self) -> Tensor:
+        tensors = (t for source in (self.parameters(), self.buffers()) for t in source if t.is_floating_point())
+        return next(tensors, torch.zeros(()))
+
+    def extra_repr(self) -> str:
+        """The configuration, so that `repr` shows it."""
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in signature(type(self)) if name != "spec")
+
+
+class Density(Generative):
+    """A model that gives each datum a log probability (discrete data) or log density (real data)."""
+
+    likelihood: ClassVar[Likelihood]
+
+    @abc.abstractmethod
+    def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor: ...
+
+    @final
+    def log_prob(self, x: Tensor, y: int | Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Log probability of each datum in nats, (B,), always in data space.
+
+        Discrete data get a log mass that sums to 1 over all data, real data a log density in their own units.
+
+        Args:
+            x: data, (B, *spec.shape).
+            y: class label or (B,) labels for log P(x|y); `None` gives log P(x).
+            generator: noise of a stochastic bound; by default the same noise at each call.
+        """
+        x = x.to(self.device)
+        labels = self._labels(y, len(x))
+        self.spec.check(x, labels)
+        generator = generator or torch.Generator(self.device).manual_seed(0)
+        if self.conditional and labels is None:
+            return self.class_log_probs(x, generator).logsumexp(1)
+        with evaluating(self):
+            return self._log_prob(x, labels, generator)
+
+    @final
+    def class_log_probs(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """log P(x, y) for every class, (B, classes) in nats. Only for conditional models."""
+        if not self.conditional:
+            raise DalmError(f"{self.family} was not built conditional, so it knows no classes; build it with conditional=True")
+        scores = torch.stack([self.log_prob(x, k, generator) for k in range(self.spec.classes)], 1)
+        return scores + self.prior.log().to(scores.dtype)
+
+    @final
+    def classify(self, x: Tensor) -> Tensor:
+        """The most probable class of each datum by Bayes' rule, (B,)."""
+        return self.class_log_probs(x).argmax(1)
+
+
+class Bound(Density):
+    """A density known through a lower bound that importance samples tighten (Burda et al. 2016)."""
+
+    likelihood = "bound"
+
+    @abc.abstractmethod
+    def importance_bound(self, x: Tensor, y: Tensor | None = None, samples: int = 128, generator: torch.Generator | None = None) -> Tensor:
+        """The bound with `samples` importance samples, (B,) nats; it grows towards log P(x) with their number."""
+
+
+class Latent(Generative):
+    """A model with a code for each datum."""
+
+    @abc.abstractmethod
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Codes of data, (B, latent)."""
+
+    @abc.abstractmethod
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Most typical data of codes, (B, *spec.shape)."""
+
+
+class Learner(Generative):
+    """A model that learns by gradients."""
+
+    recipe: ClassVar[Recipe] = Recipe()
+
+    def prepare(self, x: Tensor, y: Tensor | None) -> None:
+        """Take scales and class frequencies from the training data, once, before the first step."""
+        self._count(y)
+
+    def _count(self, y: Tensor | None) -> None:
+        if self.conditional and y is not None:
+            self.prior = torch.bincount(y.long(), minlength=self.spec.classes).to(self.prior) / len(y)
+
+    @abc.abstractmethod
+    def losses(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> list[Loss]:
+        """What to minimise: one (parameters, closure) pair per player, stepped in this order."""
+
+
+class Absorber(Generative):
+    """A model that learns in closed form, or by remembering."""
+
+    @abc.abstractmethod
+    def absorb(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
+        """Learn from all training data at once."""
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Hold a model in evaluation mode, then put every part back as it was."""
+    before = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
+
+
+def signature(cls: type) -> dict[str, inspect.Parameter]:
+    """The constructor's parameters by name, with types resolved."""
+    return dict(inspect.signature(cls, eval_str=True).parameters)
+
+
+def config(model: Generative) -> dict[str, Any]:
+    """A model's configuration as plain JSON values; nested models too."""
+    return {"family": model.family} | {name: _plain(getattr(model, name)) for name in signature(type(model))}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Generative):
+        return config(value)
+    if isinstance(value, Spec):
+        return asdict(value) | {"shape": list(value.shape)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Generative:
+    """The model that a configuration describes, with its weights if `state` is given. The opposite of `config`."""
+    options = dict(config)
+    name = options.pop("family")
+    if name not in families:
+        raise DalmError(f"there is no family {name!r}. {did_you_mean(str(name), families)}")
+    known = signature(families[name])
+    for option in options:
+        if option not in known:
+            raise DalmError(f"{name} has no option {option!r}. {did_you_mean(option, known)}")
+    model = families[name](**{key: _rich(value) for key, value in options.items()})
+    if state is not None:
+        restore(model, state)
+    return model
+
+
+def _rich(value: Any) -> Any:
+    if isinstance(value, dict):
+        return build(value) if "family" in value else Spec(**value | {"shape": tuple(value["shape"])})
+    return tuple(value) if isinstance(value, list) else value
+
+
+def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load weights. Buffers take the shape they were saved with, for models that remember data."""
+    own = model.state_dict()
+    if own.keys() != state.keys():
+        differ = sorted(own.keys() ^ state.keys())
+        raise DalmError(f"the weights do not belong to this model: {len(differ)} names differ, such as {differ[0]!r}")
+    buffers = dict(model.named_buffers())
+    for name, value in state.items():
+        if name in buffers:
+            owner, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, value.to(buffers[name]))
+        elif own[name].shape != value.shape:
+            raise DalmError(f"the weights do not fit this model: {name} is {tuple(value.shape)}, expected {tuple(own[name].shape)}")
+    model.load_state_dict(state)

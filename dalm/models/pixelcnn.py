@@ -1,0 +1,195 @@
+r"""Gated PixelCNN (van den Oord et al. 2016, "Conditional image generation with PixelCNN decoders").
+
+An image is a sequence of pixels, row by row, and the chain rule makes its probability a product:
+
+    P(x) = Π_i P(x_i | x_1 … x_{i-1})
+
+Two stacks of causal convolutions compute every factor at once. The vertical stack sees the rows above, the horizontal stack the pixels to the
+left and, through the vertical one, all rows above: together they see every earlier pixel, without a blind spot. The input is shifted by one
+row for the first stack and by one column for the second, so no convolution needs a mask. Each layer is gated, tanh(a) ⊙ σ(b).
+
+Sampling feeds one row and one pixel at a time through the same layers and keeps what they saw last, so that an image costs one pass
+in all instead of one pass for each pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dalm.core import DalmError, Density, Learner, Loss, Recipe, Spec
+from dalm.dist import Bernoulli, Categorical, LogisticMixture, Output
+from dalm.nn import Columns, Rows, image_grid, pointwise
+
+
+def gate(x: Tensor) -> Tensor:
+    """tanh(a) ⊙ σ(b) of the two halves of the channels."""
+    a, b = x.chunk(2, 1)
+    return a.tanh() * b.sigmoid()
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks, each with a residual connection.
+
+    Args:
+        width: channels of each stack.
+        size: kernel width, odd; the kernel sees (size + 1) / 2 rows, this one included.
+        classes: labels to condition on, 0 for none.
+        dropout: share of activations dropped before each convolution.
+    """
+
+    def __init__(self, width: int, size: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.rows = Rows(width, 2 * width, height=(size + 1) // 2, width=size)
+        self.columns = Columns(width, 2 * width, width=(size + 1) // 2)
+        self.link = nn.Conv2d(2 * width, 2 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+        self.label = nn.Embedding(classes, 4 * width) if classes else None
+        self.drop = nn.Dropout(dropout)
+
+    def labels(self, y: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
+        """What the class adds to each stack, (B, 2 width, 1, 1)."""
+        if self.label is None or y is None:
+            return 0.0, 0.0
+        above, left = self.label(y)[:, :, None, None].chunk(2, 1)
+        return above, left
+
+    def forward(self, v: Tensor, h: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Both stacks, (B, width, H, W) each."""
+        above, left = self.labels(y)
+        seen = self.rows(self.drop(v))
+        h = h + self.out(gate(self.columns(self.drop(h)) + self.link(seen) + left))
+        return v + gate(seen + above), h
+
+
+class Sampler:
+    """Feeds one row, then one pixel at a time through the layers of a PixelCNN, keeping what each layer saw last."""
+
+    def __init__(self, net: PixelCNN, batch: int, y: Tensor | None) -> None:
+        self.net, self.y = net, y
+        self.columns = net.grid[2]
+        self.above = [layer.rows.empty(batch, self.columns) for layer in net.layers]
+        self.first = net.above.empty(batch, self.columns)
+
+    def row(self, previous: Tensor, index: int) -> None:
+        """Start row `index`, given the row before it, (B, C, 1, W) scaled."""
+        seen, self.first = self.net.above.step(previous, self.first)
+        v = seen + self.net.place[:, :, index : index + 1]
+        self.links = []
+        for k, layer in enumerate(self.net.layers):
+            seen, self.above[k] = layer.rows.step(v, self.above[k])
+            above, left = layer.labels(self.y)
+            self.links.append(layer.link(seen) + left)
+            v = v + gate(seen + above)
+        self.left = [layer.columns.empty(len(v)) for layer in self.net.layers]
+        self.start = self.net.left.empty(len(v))
+        self.places = self.net.place[0, :, index]
+
+    def pixel(self, previous: Tensor, index: int) -> Tensor:
+        """Parameters of pixel `index` of this row, (B, size), given the pixel before it, (B, C) scaled."""
+        h, self.start = self.net.left.step(previous, self.start)
+        h = h + self.places[:, index]
+        for k, layer in enumerate(self.net.layers):
+            seen, self.left[k] = layer.columns.step(h, self.left[k])
+            h = h + pointwise(layer.out, gate(seen + self.links[k][:, :, 0, index]))
+        return pointwise(self.net.head[3], F.relu(pointwise(self.net.head[1], F.relu(h))))
+
+
+@final
+class PixelCNN(Density, Learner):
+    """Autoregressive image model with gated causal convolutions.
+
+    Args:
+        spec: discrete data, an image (C, H, W), (H, W) or a vector (D,).
+        conditional: learn P(x|y) for each class.
+        width: channels of each stack.
+        depth: gated layers.
+        kernel: width of their kernels, odd.
+        output: `"categorical"` (one channel), `"logistic"` (a mixture of discretised logistics) or `"auto"`.
+        components: logistics in the mixture.
+        dropout: share of activations dropped in training.
+
+    >>> model = PixelCNN(Spec((1, 2, 2), levels=3), width=8, depth=1)
+    >>> model.sample(5).shape
+    torch.Size([5, 1, 2, 2])
+    """
+
+    family, year, paper = "pixelcnn", 2016, "van den Oord et al., Conditional image generation with PixelCNN decoders"
+    likelihood = "exact"
+    recipe = Recipe(lr=2e-3, batch_size=32, precision="bfloat16")
+
+    def __init__(
+        self,
+        spec: Spec,
+        conditional: bool = False,
+        width: int = 32,
+        depth: int = 7,
+        kernel: int = 3,
+        output: Literal["auto", "categorical", "logistic"] = "auto",
+        components: int = 10,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(spec, conditional)
+        self.width, self.depth, self.kernel, self.output = width, depth, kernel, output
+        self.components, self.dropout = components, dropout
+        if kernel % 2 == 0:
+            raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
+        self.grid = image_grid(spec, self.family)
+        channels, height, columns = self.grid
+        self.says = self._output(channels)
+        self.above = Rows(channels, width, height=3, width=2 * kernel + 1)
+        self.left = Columns(channels, width, width=kernel + 1)
+        self.place = nn.Parameter(torch.zeros(1, width, height, columns))
+        classes = spec.classes if conditional else 0
+        self.layers = nn.ModuleList(GatedLayer(width, kernel, classes, dropout) for _ in range(depth))
+        self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, self.says.size, 1))
+
+    def _output(self, channels: int) -> Output:
+        levels = self.spec.levels
+        if levels is None:
+            raise DalmError("pixelcnn needs discrete data, got real numbers; bring them to levels, or use a vae")
+        if self.output == "categorical" and channels > 1:
+            raise DalmError(f"pixelcnn's categorical output needs one channel, got {channels}; use output='logistic'")
+        if self.output == "logistic" or channels > 1 or (self.output == "auto" and levels > 256):
+            return LogisticMixture(channels, levels, self.components)
+        return Bernoulli(channels) if levels == 2 else Categorical(channels, levels)
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Levels to numbers in [-1, 1]."""
+        return x.to(self.dtype) * (2 / (self.spec.levels - 1)) - 1
+
+    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Output parameters of every pixel given the pixels before it, (B, size, H, W)."""
+        scaled = self.scale(x).view(-1, *self.grid)
+        v = self.above(F.pad(scaled, (0, 0, 1, 0))[:, :, :-1])
+        h = self.left(F.pad(scaled, (1, 0))[:, :, :, :-1])
+        place = self.place.to(v.dtype)  # keeps both stacks in half precision when autocast chose it for the convolutions
+        v, h = v + place, h + place
+        for layer in self.layers:
+            v, h = layer(v, h, y)
+        return self.head(h).to(self.dtype)
+
+    def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        return self.says.log_prob(self(x, y), x.view(-1, *self.grid))
+
+    def losses(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> list[Loss]:
+        """Nats per entry."""
+        return [(list(self.parameters()), lambda: -self._log_prob(x, y, generator).mean() / self.spec.dims)]
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        channels, height, columns = self.grid
+        x = torch.zeros(n, channels, height, columns, dtype=torch.long, device=self.device)
+        sampler = Sampler(self, n, y)
+        row = self.place.new_zeros(n, channels, 1, columns)
+        for i in range(height):
+            sampler.row(row, i)
+            pixel = row.new_zeros(n, channels)
+            for j in range(columns):
+                params = sampler.pixel(pixel, j)
+                x[:, :, i, j] = self.says.sample(params[:, :, None, None], generator)[:, :, 0, 0]
+                pixel = self.scale(x[:, :, i, j])
+            row = self.scale(x[:, :, i : i + 1])
+        return x.view(n, *self.spec.shape)

@@ -1,0 +1,167 @@
+r"""Variational autoencoder (Kingma & Welling 2014; Rezende et al. 2014).
+
+    p(x) = ∫ p(x|z) p(z) dz,   p(z) = N(0, I),   q(z|x) = N(μ(x), diag σ(x)²)
+
+The integral has no closed form, but Jensen's inequality gives the evidence lower bound, whose gradient flows through z = μ + σ ε, ε ~ N(0, I):
+
+    log p(x) ≥ E_q[log p(x|z)] - KL(q(z|x) ‖ p(z))
+
+K importance samples tighten it (Burda et al. 2016): log p(x) ≥ E log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from dalm.core import Bound, DalmError, Latent, Learner, Loss, Recipe, Spec, evaluating
+from dalm.dist import Bernoulli, Categorical, LogisticMixture, Normal, Output
+from dalm.nn import Down, Scale, Up, beside, halvings, image_grid, mlp, one_hot
+
+
+@final
+class VAE(Bound, Latent, Learner):
+    """Latent-variable model with a Gaussian encoder.
+
+    Args:
+        spec: what one datum is.
+        conditional: learn P(x|y) for each class.
+        latent: dimension of z.
+        net: `"mlp"`, `"conv"` (images), or `"auto"`: conv for images of at least 8 × 8.
+        width: hidden units of the perceptron, or channels of the convolutions at full size.
+        depth: hidden layers of the perceptron.
+        output: `"bernoulli"` (two levels), `"categorical"`, `"logistic"` (discretised), `"normal"` (real), or `"auto"`.
+        samples: draws of z that `log_prob` averages.
+
+    >>> model = VAE(Spec((1, 8, 8), levels=17), latent=4)
+    >>> model.encode(model.sample(3)).shape
+    torch.Size([3, 4])
+    """
+
+    family, year, paper = "vae", 2014, "Kingma & Welling, Auto-encoding variational Bayes"
+    recipe = Recipe(lr=2e-3, batch_size=128, ema=0.999)
+
+    def __init__(
+        self,
+        spec: Spec,
+        conditional: bool = False,
+        latent: int = 32,
+        net: Literal["auto", "mlp", "conv"] = "auto",
+        width: int = 0,
+        depth: int = 2,
+        output: Literal["auto", "bernoulli", "categorical", "logistic", "normal"] = "auto",
+        samples: int = 4,
+    ) -> None:
+        super().__init__(spec, conditional)
+        self.latent, self.net, self.width, self.depth, self.output, self.samples = latent, net, width, depth, output, samples
+        self.grid = image_grid(spec, self.family)
+        self.says = self._output(self.grid[0])
+        self.scale = Scale(spec)
+        classes = spec.classes if conditional else 0
+        if net == "conv" or (net == "auto" and min(self.grid[1:]) >= 8):
+            sizes = halvings(*self.grid[1:])
+            self.encoder: nn.Module = Down(self.grid[0] + classes, 2 * latent, sizes, width or 16)
+            self.decoder: nn.Module = Up(latent + classes, self.says.size, sizes, width or 16)
+        else:
+            hidden, pixels = depth * [width or 512], self.grid[1] * self.grid[2]
+            self.encoder = nn.Sequential(nn.Flatten(), mlp([spec.dims + classes * pixels, *hidden, 2 * latent]))
+            self.decoder = nn.Sequential(
+                mlp([latent + classes, *hidden, self.says.size * pixels]), nn.Unflatten(1, (self.says.size, *self.grid[1:]))
+            )
+
+    def _output(self, channels: int) -> Output:
+        levels = self.spec.levels or 0
+        auto = "normal" if not levels else "bernoulli" if levels == 2 else "categorical" if levels <= 32 else "logistic"
+        name = auto if self.output == "auto" else self.output
+        if (name == "normal") != (levels == 0) or (name == "bernoulli" and levels != 2):
+            raise DalmError(f"vae's output {name!r} does not suit {levels or 'real'} levels; {auto!r} would work")
+        if name == "normal":
+            return Normal(channels)
+        if name == "bernoulli":
+            return Bernoulli(channels)
+        return Categorical(channels, levels) if name == "categorical" else LogisticMixture(channels, levels)
+
+    def prepare(self, x: Tensor, y: Tensor | None) -> None:
+        """Take class frequencies, and the scale of real data."""
+        super().prepare(x, y)
+        self.scale.learn(x)
+
+    def _label(self, y: Tensor | None, like: Tensor) -> Tensor:
+        return one_hot(y, self.spec.classes, like)
+
+    def posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of q(z|x), (B, latent) each."""
+        scaled = self.scale(x).view(-1, *self.grid)
+        mean, log_std = self.encoder(beside(scaled, self._label(y, scaled))).to(scaled.dtype).chunk(2, 1)
+        return mean, log_std.clamp(-7, 4)
+
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
+        """log p(x|z), (B,) nats in data space."""
+        params = self.decoder(beside(z, self._label(y, z))).to(z.dtype)
+        if self.spec.levels is not None:
+            return self.says.log_prob(params, x.view(-1, *self.grid))
+        return self.says.log_prob(params, self.scale(x).view(-1, *self.grid)) + self.scale.log_volume()
+
+    def elbo(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Evidence lower bound of each datum from one draw of z, the divergence in closed form, (B,) nats."""
+        mean, log_std = self.posterior(x, y)
+        z = mean + log_std.exp() * noise(mean, generator)
+        divergence = (mean.square() + (2 * log_std).exp() - 1).sum(1) / 2 - log_std.sum(1)
+        return self.log_likelihood(x, z, y) - divergence
+
+    def losses(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> list[Loss]:
+        """Negative bound in nats per entry."""
+        return [(list(self.parameters()), lambda: -self.elbo(x, y, generator).mean() / self.spec.dims)]
+
+    def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        return torch.stack([self.elbo(x, y, generator) for _ in range(self.samples)]).mean(0)
+
+    @torch.no_grad()
+    def importance_bound(self, x: Tensor, y: Tensor | None = None, samples: int = 128, generator: torch.Generator | None = None) -> Tensor:
+        """The importance-weighted bound (Burda et al. 2016) of each datum, (B,) nats."""
+        self.spec.check(x, y)
+        if self.conditional and y is None:
+            raise DalmError("the importance bound of a conditional vae needs the class labels y")
+        generator = generator or torch.Generator(self.device).manual_seed(0)
+        with evaluating(self):
+            mean, log_std = self.posterior(x.to(self.device), y)
+            total = torch.full((len(x),), -torch.inf, device=self.device, dtype=mean.dtype)
+            for _ in range(samples):
+                total = torch.logaddexp(total, self._log_weight(x.to(self.device), y, mean, log_std, generator))
+        return total - math.log(samples)
+
+    def _log_weight(self, x: Tensor, y: Tensor | None, mean: Tensor, log_std: Tensor, generator: torch.Generator) -> Tensor:
+        """log p(x|z) + log p(z) - log q(z|x) of one draw of z."""
+        eps = noise(mean, generator)
+        z = mean + log_std.exp() * eps
+        return self.log_likelihood(x, z, y) + (eps.square() - z.square()).sum(1) / 2 + log_std.sum(1)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Mean of q(z|x), (B, latent)."""
+        self.spec.check(x, y)
+        with evaluating(self):
+            return self.posterior(x.to(self.device), y)[0]
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Mean of p(x|z) rounded to the data's units, (B, *spec.shape)."""
+        with evaluating(self):
+            mean = self.says.mean(self.decoder(beside(z, self._label(y, z))))
+        return self._units(mean)
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        z = noise(self.scale.shift.new_zeros(n, self.latent), generator)
+        return self._units(self.says.sample(self.decoder(beside(z, self._label(y, z))), generator))
+
+    def _units(self, x: Tensor) -> Tensor:
+        x = x.view(-1, *self.spec.shape)
+        return self.scale.inverse(x) if self.spec.levels is None else x.round().to(self.spec.dtype)
+
+
+def noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal noise shaped like `like`."""
+    return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)

@@ -1,0 +1,174 @@
+"""The run folder: everything about one fitted model, for people and programs to read.
+
+A file is written beside its place and then renamed, so a kill at any moment leaves the old file or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+import dalm
+from dalm.core import DalmError, Generative, build, config
+from dalm.data import Data
+from dalm.train.options import Options
+
+FORMAT = 1
+Json = dict[str, Any]
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.partial")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(beside, path)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], note: Json | None = None) -> str:
+    """Write named tensors and a JSON note as safetensors; returns the SHA-256 of the file."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    content = save(plain, metadata={"dalm": json.dumps(note or {})})
+    write(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], Json]:
+    """Read what `write_tensors` wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads((file.metadata() or {}).get("dalm", "{}"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise DalmError(f"{path} cannot be read as weights: {error}. Fit the model again, or restore the file") from None
+
+
+def machine(device: str = "cpu") -> Json:
+    """What a number was measured on."""
+    names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return {
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        "cpu": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.system(),
+    }
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def about(data: Data) -> Json:
+    """What a run keeps of its data: enough to load them again and to know that they are the same."""
+    splits = {name: len(getattr(data, name)) for name in ("train", "val", "test")}
+    return {
+        "name": data.name,
+        "source": str(data.source),
+        "options": data.options,
+        "fingerprint": data.fingerprint,
+        "splits": splits,
+        "classes": list(data.classes),
+        "notes": list(data.notes),
+    }
+
+
+def digest(meta: Json) -> str:
+    """SHA-256 of a run's description without the digest itself."""
+    rest = {key: value for key, value in meta.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass
+class Run:
+    """A fitted model and the folder that tells its story.
+
+    Args:
+        path: the folder.
+        model: the model, in evaluation mode.
+        meta: what `run.json` says; see docs/design.md.
+    """
+
+    path: Path
+    model: Generative
+    meta: Json = field(default_factory=dict)
+
+    @staticmethod
+    def create(path: Path, model: Generative, data: Data, options: Options) -> Run:
+        """Start a run in a new folder, which appears at once and whole."""
+        if path.exists():
+            raise DalmError(f"{path} exists already; nothing was changed. Choose another folder, or resume the run that is in it")
+        parameters = sum(p.numel() for p in model.parameters())
+        meta: Json = {"format": FORMAT, "dalm": dalm.__version__, "state": "running", "model": config(model), "data": about(data)}
+        meta |= {"fit": asdict(options), "machine": machine(options.device or "cpu"), "seconds": 0.0, "parameters": parameters}
+        meta |= {"error": None, "weights": None}
+        beside = path.with_name(f".{path.name}.partial")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        run = Run(beside, model, meta)
+        run.update()
+        run.path = path
+        return run
+
+    def appear(self) -> None:
+        """Put the new folder in its place."""
+        os.replace(self.path.with_name(f".{self.path.name}.partial"), self.path)
+
+    def update(self, **changes: Any) -> None:
+        """Change the description."""
+        self.meta |= changes
+        self.meta["digest"] = digest(self.meta)
+        write(self.path / "run.json", json.dumps(self.meta, indent=1))
+
+    def finish(self, state: str, weights: dict[str, Tensor], seconds: float, error: str | None = None) -> None:
+        """Write the weights and close the run: `done`, `stopped` or `failed`."""
+        sha = write_tensors(self.path / "weights.safetensors", weights)
+        self.update(state=state, weights=sha, seconds=round(seconds, 3), error=error, parameters=self._size(weights))
+        if state == "done":
+            (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def _size(self, weights: dict[str, Tensor]) -> int:
+        """Learned numbers: parameters, or for a model without any everything it remembers."""
+        learned = sum(p.numel() for p in self.model.parameters())
+        return learned or sum(value.numel() for value in weights.values())
+
+    @staticmethod
+    def open(path: str | Path, device: str = "cpu") -> Run:
+        """Read a run folder, checking that it is whole and unedited."""
+        folder = Path(path)
+        meta = read_meta(folder)
+        weights = folder / "weights.safetensors"
+        if meta["weights"] is None or not weights.exists():
+            raise DalmError(f"the run {folder} is incomplete (state {meta['state']!r}, no weights); finish it with --resume")
+        if hashlib.sha256(weights.read_bytes()).hexdigest() != meta["weights"]:
+            raise DalmError(f"{weights} is not what the run wrote: it was edited or damaged. Restore it, or fit again")
+        return Run(folder, build(meta["model"], read_tensors(weights)[0]).to(device).eval(), meta)
+
+
+def read_meta(folder: Path) -> Json:
+    """The description in a run folder, checked for version and edits."""
+    path = folder / "run.json"
+    if not path.exists():
+        raise DalmError(f"{folder} is not a run: it has no run.json. Runs are made by `dalm fit`")
+    try:
+        meta = json.loads(path.read_text())
+        version = int(meta["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DalmError(f"{path} is not the description of a run: {error!r}. Restore it, or fit again") from None
+    if version > FORMAT:
+        raise DalmError(f"{folder} has run format {version}, newer than {FORMAT}, the newest that dalm {dalm.__version__} reads; update dalm")
+    if meta.get("digest") != digest(meta):
+        raise DalmError(f"{path} was edited after the run wrote it, so its numbers cannot be trusted. Restore it, or fit again")
+    return dict(meta)

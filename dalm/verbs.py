@@ -1,0 +1,300 @@
+"""The verbs that cross rooms: fit by name, load, score, compare.
+
+Each takes names or objects: `"vae"` or a model, `"digits"` or data, a folder or a run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import dalm
+from dalm import core
+from dalm import report as pages
+from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, build, did_you_mean, signature
+from dalm.data import Data, load_data
+from dalm.metrics import EXPLAIN, Metric, evaluate, likelihood, neighbours
+from dalm.models import FAMILIES, REFERENCES, Copycat, Discriminant
+from dalm.train import Diverged, Run, machine, write
+from dalm.train import fit as train
+from dalm.train.options import options as train_options
+from dalm.train.options import resolve
+from dalm.train.run import Json
+
+SAMPLES = 2000  # drawn for the metrics
+ROWS = 10_000  # most test rows that are scored
+SHOWN = 48  # samples in the gallery
+TIGHT, TIGHT_ROWS = 128, 500  # importance samples, and the test rows they are spent on
+
+
+def make(family: str | type[Generative], data: Data, seed: int = 0, **options: Any) -> Generative:
+    """Build a family for data, with initial weights that depend on the seed alone.
+
+    >>> make("vae", load_data("digits"), latent=4).latent
+    4
+    """
+    name = family if isinstance(family, str) else family.family
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(family, str):
+            return build({"family": name, "spec": data.spec} | options)
+        return family(data.spec, **options)
+
+
+def fit(model: str | Generative, data: str | Path | Data, **options: Any) -> Run:
+    """Fit a model to data and write a run folder; see `dalm.train.fit`.
+
+    Args:
+        model: a model, or the name of a family, whose own options may then be given too.
+        data: data, or what `load_data` takes.
+        **options: of `dalm.train.fit` and, for a family given by name, of its constructor.
+
+    Raises:
+        DalmError: a name, an option or the data do not suit.
+    """
+    loaded = data if isinstance(data, Data) else load_data(data)
+    if isinstance(model, Generative):
+        return train(model, loaded, **options)
+    own = {name: options.pop(name) for name in signature(_family(model)) if name in options}
+    return train(make(model, loaded, options.get("seed", 0), **own), loaded, **options)
+
+
+def _family(name: str) -> type[Generative]:
+    known = core.families
+    if name not in known:
+        raise DalmError(f"there is no family {name!r}. {did_you_mean(name, [f.family for f in FAMILIES])}")
+    return known[name]
+
+
+def load(path: str | Path, device: str | None = None) -> Generative:
+    """The model of a run folder, on the CPU, on `device`, wherever it was trained."""
+    return Run.open(path, device or "cpu").model
+
+
+def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> Json:
+    """Score a run on the test split and write `metrics.json` and `gallery.npz` into its folder.
+
+    Args:
+        run: a run or its folder.
+        data: the data it was fitted to; by default they are loaded again from where they came.
+        seed: of the samples and of everything random in the metrics.
+
+    Raises:
+        DalmError: the data are not those of the run.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    data = _same(run, data or _reload(run.meta["data"]))
+    samples, speed = _draw(run.model, seed)
+    scores = _likelihoods(run.model, data) | evaluate(samples, data.train.x, data.test.x, data.spec, seed=seed)
+    found: Json = {
+        "data": data.name,
+        "likelihood": run.model.likelihood if isinstance(run.model, Density) else None,
+        "seconds": run.meta["seconds"],
+        "parameters": run.meta["parameters"],
+        "samples_per_second": round(speed, 3),
+        "seed": seed,
+        "machine": machine(str(run.model.device)),
+        "metrics": {name: metric.to_json() for name, metric in scores.items()},
+        "explain": EXPLAIN,
+    }
+    _gallery(run.path / "gallery.npz", samples[:SHOWN], data)
+    write(run.path / "metrics.json", json.dumps(found, indent=1))
+    return found
+
+
+def _reload(about: Json) -> Data:
+    return load_data(about["source"], **about["options"])
+
+
+def _same(run: Run, data: Data) -> Data:
+    if data.fingerprint != run.meta["data"]["fingerprint"]:
+        raise DalmError(f"{run.path} was fitted to {run.meta['data']['name']} {run.meta['data']['fingerprint']}, not to {data.name} {data.fingerprint}")
+    return data
+
+
+def _draw(model: Generative, seed: int) -> tuple[Tensor, float]:
+    """Samples on the CPU, and how many came in a second."""
+    generator = torch.Generator(model.device).manual_seed(seed)
+    model.sample(1, generator=generator)
+    began = time.perf_counter()
+    samples = torch.cat([model.sample(500, generator=generator).cpu() for _ in range(SAMPLES // 500)])
+    return samples, len(samples) / (time.perf_counter() - began)
+
+
+def _likelihoods(model: Generative, data: Data) -> dict[str, Metric]:
+    if not isinstance(model, Density):
+        return {}
+    x = data.test.x[:ROWS]
+    with torch.no_grad():
+        nats = torch.cat([model.log_prob(part).cpu() for part in x.split(500)])
+    scores = {"bits_per_dim": likelihood(nats, data.spec.dims, model.likelihood)}
+    if isinstance(model, Bound) and not model.conditional:
+        tight = torch.cat([model.importance_bound(part, samples=TIGHT).cpu() for part in x[:TIGHT_ROWS].split(250)])
+        scores["importance_bits_per_dim"] = likelihood(tight, data.spec.dims, model.likelihood)
+    return scores
+
+
+def _gallery(path: Path, samples: Tensor, data: Data) -> None:
+    """What the report shows: samples, their nearest training and held-out rows, and real data."""
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        samples=samples.numpy(),
+        nearest_train=data.train.x[neighbours(samples, data.train.x, data.spec)].numpy(),
+        nearest_heldout=data.test.x[neighbours(samples, data.test.x, data.spec)].numpy(),
+        real=data.test.x[:SHOWN].numpy(),
+    )
+    write(path, content.getvalue())
+
+
+def sample(run: str | Path, n: int, out: str | Path, *, seed: int = 0, label: int | None = None, device: str = "cpu") -> Path:
+    """Draw samples from a run into a picture (.png) or an array (.npz, .npy).
+
+    Raises:
+        DalmError: the run, the number, the class or the ending of `out` do not suit.
+    """
+    path = Path(out)
+    if path.suffix not in (".png", ".npz", ".npy"):
+        raise DalmError(f"samples are written as .png, .npz or .npy, got {path.name!r}")
+    if n < 1:
+        raise DalmError(f"the number of samples is positive, got {n}")
+    if not path.parent.is_dir():
+        raise DalmError(f"there is no folder {path.parent} to write {path.name} into")
+    model = load(run, device)
+    generator = torch.Generator(model.device).manual_seed(seed)
+    x = torch.cat([model.sample(min(500, n - k), label, generator).cpu() for k in range(0, n, 500)]).numpy()
+    if path.suffix == ".png":
+        pages.save_grid(x, path, asdict(model.spec))
+        return path
+    content = io.BytesIO()
+    np.savez_compressed(content, x=x) if path.suffix == ".npz" else np.save(content, x)
+    write(path, content.getvalue())
+    return path
+
+
+def compare(
+    data: str | Path | Data,
+    *,
+    families: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    conditional: bool = False,
+    resume: bool = False,
+    progress: bool = True,
+    show: Callable[[list[Json]], None] | None = None,
+    **options: Any,
+) -> Json:
+    """Fit every family under one budget, score all on the test split, and write scoreboard and report.
+
+    A family that fails gets a row that says why. Reference rows stand beside the families: held-out real data, a copycat, a histogram, noise.
+
+    Args:
+        data: data, or what `load_data` takes.
+        families: names of families; all by default.
+        out: the folder, which must not exist; by default `runs/compare-DATA`.
+        conditional: condition on class labels each family that can.
+        resume: keep what is finished in `out` and go on.
+        progress: show progress bars.
+        show: called with the rows so far whenever there is a new one.
+        **options: of `dalm.train.fit`, the same for all.
+
+    Returns:
+        The scoreboard, as in `scoreboard.json`.
+    """
+    loaded = data if isinstance(data, Data) else load_data(data)
+    folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
+    names = [_family(name).family for name in families] if families else [family.family for family in FAMILIES]
+    if folder.exists() and not resume:
+        raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or resume the comparison that is in it")
+    resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
+    folder.mkdir(parents=True, exist_ok=True)
+    board = _board(loaded, options)
+    for name in [*names, *_RIVALS]:
+        row = _row(folder, name, loaded, resume=resume, conditional=conditional, progress=progress, **options)
+        board["rows"].append(row)
+        write(folder / "scoreboard.json", json.dumps(board, indent=1))
+        if show:
+            show(board["rows"])
+    return board | {"report": str(report([folder]))}
+
+
+_RIVALS: dict[str, type[Generative]] = {"held-out real data": Copycat} | {family.family: family for family in REFERENCES}
+"""The reference rows. Held-out real data are a copycat of the validation split."""
+
+
+def _board(data: Data, options: Json) -> Json:
+    about = _plain(data)
+    budget = {name: options[name] for name in ("seconds", "steps") if options.get(name)} or {"seconds": 60.0}
+    board = {"format": 1, "dalm": dalm.__version__, "data": data.name, "spec": about["spec"], "seed": options.get("seed", 0)}
+    board |= {"date": datetime.date.today().isoformat(), "machine": machine(options.get("device") or "cpu"), "budget": budget}
+    return board | {"notes": list(data.notes), "rows": [], "explain": EXPLAIN}
+
+
+def _plain(data: Data) -> Json:
+    return {"spec": asdict(data.spec) | {"shape": list(data.spec.shape)}}
+
+
+def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool, progress: bool, **options: Any) -> Json:
+    """Fit and score one family or reference. What goes wrong becomes the row's error: one failure must not lose the others."""
+    family = _RIVALS.get(name) or _family(name)
+    path = folder / name.replace(" ", "-")
+    row: Json = {"name": name, "family": family.family, "reference": name in _RIVALS, "likelihood": getattr(family, "likelihood", None)}
+    row |= {"bits_per_dim": None, "metrics": {}, "seconds": None, "parameters": None, "samples_per_second": None, "run": None, "error": None}
+    try:
+        model = make(family, data, options.get("seed", 0), **({"conditional": True} if conditional and "conditional" in signature(family) else {}))
+        source = replace(data, train=data.val) if name == "held-out real data" else data
+        run = train(model, source, out=path, resume=resume, progress=progress, **options)
+        if run.meta["state"] == "stopped":
+            raise KeyboardInterrupt
+        found = json.loads((path / "metrics.json").read_text()) if (path / "metrics.json").exists() else score(run, data, seed=options.get("seed", 0))
+    except Exception as error:
+        reason = str(error) if isinstance(error, DalmError | Diverged) else f"{type(error).__name__}: {error}"
+        return row | {"error": reason, "run": path.name if path.exists() else None}
+    metrics = dict(found["metrics"])
+    row |= {key: found[key] for key in ("likelihood", "seconds", "parameters", "samples_per_second")}
+    return row | {"bits_per_dim": metrics.pop("bits_per_dim", None), "metrics": metrics, "run": path.name}
+
+
+def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Build one page from run folders or a comparison, by default `report.html` in the first of them.
+
+    Raises:
+        DalmError: a folder is neither a run nor a comparison, or cannot be read.
+    """
+    paths = [Path(folder) for folder in folders]
+    try:
+        return pages.build(paths, Path(out) if out is not None else paths[0] / "report.html")
+    except ValueError as error:
+        raise DalmError(str(error)) from None
+
+
+def catalogue() -> list[Json]:
+    """What families there are: name, year, paper, likelihood label and capabilities.
+
+    >>> catalogue()[0]["name"]
+    'gaussian'
+    """
+    return [_entry(family) for family in (*FAMILIES, *REFERENCES)]
+
+
+def _entry(family: type[Generative]) -> Json:
+    options = signature(family)
+    return {
+        "name": family.family,
+        "year": family.year,
+        "paper": family.paper,
+        "likelihood": getattr(family, "likelihood", None),
+        "capabilities": [c.__name__ for c in (Density, Bound, Latent, Learner, Absorber) if issubclass(family, c)],
+        "conditional": "conditional" in options or issubclass(family, Discriminant),
+        "reference": family in REFERENCES,
+        "options": {name: str(p.default) for name, p in options.items() if name != "spec"},
+    }
