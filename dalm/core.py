@@ -222,17 +222,17 @@ class Density(Generative):
         x = x.to(self.device)
         labels = self._labels(y, len(x))
         self.spec.check(x, labels)
-        generator = generator or torch.Generator(self.device).manual_seed(0)
         if self.conditional and labels is None:
             return self.class_log_probs(x, generator).logsumexp(1)
         with evaluating(self):
-            return self._log_prob(x, labels, generator)
+            return self._log_prob(x, labels, generator or torch.Generator(self.device).manual_seed(0))
 
     @final
     def class_log_probs(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """log P(x, y) for every class, (B, classes) in nats. Only for conditional models."""
         if not self.conditional:
             raise DalmError(f"{self.family} was not built conditional, so it knows no classes; build it with conditional=True")
+        generator = generator or torch.Generator(self.device).manual_seed(0)
         scores = torch.stack([self.log_prob(x, k, generator) for k in range(self.spec.classes)], 1)
         return scores + self.prior.log().to(scores.dtype)
 
@@ -325,7 +325,7 @@ def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Gen
     options = dict(config)
     name = options.pop("family")
     if name not in families:
-        raise DalmError(f"there is no family {name!r}. {did_you_mean(str(name), families)}")
+        raise DalmError(f"there is no family {name!r} among those imported (dalm.models holds our own). {did_you_mean(str(name), families)}")
     known = signature(families[name])
     for option in options:
         if option not in known:

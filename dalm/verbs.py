@@ -93,7 +93,10 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         DalmError: the data are not those of the run.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    data = _same(run, data or _reload(run.meta["data"]))
+    return _score(run, _same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"])), seed)
+
+
+def _score(run: Run, data: Data, seed: int) -> Json:
     samples, speed = _draw(run.model, seed)
     scores = _likelihoods(run.model, data) | evaluate(samples, data.train.x, data.test.x, data.spec, seed=seed)
     found: Json = {
@@ -110,10 +113,6 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
     _gallery(run.path / "gallery.npz", samples[:SHOWN], data)
     write(run.path / "metrics.json", json.dumps(found, indent=1))
     return found
-
-
-def _reload(about: Json) -> Data:
-    return load_data(about["source"], **about["options"])
 
 
 def _same(run: Run, data: Data) -> Data:
@@ -255,7 +254,8 @@ def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool
         run = train(model, source, out=path, resume=resume, progress=progress, **options)
         if run.meta["state"] == "stopped":
             raise KeyboardInterrupt
-        found = json.loads((path / "metrics.json").read_text()) if (path / "metrics.json").exists() else score(run, data, seed=options.get("seed", 0))
+        scored = path / "metrics.json"
+        found = json.loads(scored.read_text()) if scored.exists() else _score(run, data, options.get("seed", 0))
     except Exception as error:
         reason = str(error) if isinstance(error, DalmError | Diverged) else f"{type(error).__name__}: {error}"
         return row | {"error": reason, "run": path.name if path.exists() else None}

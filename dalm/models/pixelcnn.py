@@ -105,12 +105,12 @@ class PixelCNN(Density, Learner):
     Args:
         spec: discrete data, an image (C, H, W), (H, W) or a vector (D,).
         conditional: learn P(x|y) for each class.
-        width: channels of each stack.
-        depth: gated layers.
+        width: channels of each stack; 0 chooses 64 for images of at most 256 pixels and 32 for larger ones.
+        depth: gated layers; 0 chooses 5 or 7, likewise.
         kernel: width of their kernels, odd.
         output: `"categorical"` (one channel), `"logistic"` (a mixture of discretised logistics) or `"auto"`.
         components: logistics in the mixture.
-        dropout: share of activations dropped in training.
+        dropout: share of activations dropped in training; `None` chooses 0.3 or 0, likewise.
 
     >>> model = PixelCNN(Spec((1, 2, 2), levels=3), width=8, depth=1)
     >>> model.sample(5).shape
@@ -125,12 +125,12 @@ class PixelCNN(Density, Learner):
         self,
         spec: Spec,
         conditional: bool = False,
-        width: int = 32,
-        depth: int = 7,
+        width: int = 0,
+        depth: int = 0,
         kernel: int = 3,
         output: Literal["auto", "categorical", "logistic"] = "auto",
         components: int = 10,
-        dropout: float = 0.0,
+        dropout: float | None = None,
     ) -> None:
         super().__init__(spec, conditional)
         self.width, self.depth, self.kernel, self.output = width, depth, kernel, output
@@ -139,12 +139,14 @@ class PixelCNN(Density, Learner):
             raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
         self.grid = image_grid(spec, self.family)
         channels, height, columns = self.grid
+        small = height * columns <= 256
+        width, depth, dropped = width or (64 if small else 32), depth or (5 if small else 7), 0.3 * small if dropout is None else dropout
         self.says = self._output(channels)
         self.above = Rows(channels, width, height=3, width=2 * kernel + 1)
         self.left = Columns(channels, width, width=kernel + 1)
         self.place = nn.Parameter(torch.zeros(1, width, height, columns))
         classes = spec.classes if conditional else 0
-        self.layers = nn.ModuleList(GatedLayer(width, kernel, classes, dropout) for _ in range(depth))
+        self.layers = nn.ModuleList(GatedLayer(width, kernel, classes, dropped) for _ in range(depth))
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, self.says.size, 1))
 
     def _output(self, channels: int) -> Output:

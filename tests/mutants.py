@@ -1,0 +1,177 @@
+"""Families broken on purpose, one bug each, and the check that must catch it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from dalm.core import Generative, Spec
+from dalm.models import DCGAN, KDE, VAE, Discriminant, Gaussian, PixelCNN
+
+
+@dataclass(frozen=True)
+class Mutant:
+    family: type[Generative]
+    bug: str
+    caught_by: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Inflated(Gaussian):
+    family = "inflated"
+
+    def _log_prob(self, x, y, generator):
+        return super()._log_prob(x, y, generator) + 0.01
+
+
+class Bits(Gaussian):
+    family = "bits"
+
+    def _log_prob(self, x, y, generator):
+        return super()._log_prob(x, y, generator) / 0.6931
+
+
+class Wide(Gaussian):
+    family = "wide"
+
+    def _sample(self, n, y, generator):
+        x = super()._sample(n, y, generator).float()
+        return (x + torch.randn(x.shape, generator=generator)).round().clamp(0, 2) if self.spec.levels else 1.2 * x
+
+
+class GlobalNoise(Gaussian):
+    family = "global-noise"
+
+    def _sample(self, n, y, generator):
+        return super()._sample(n, y, None)
+
+
+class Batched(Gaussian):
+    family = "batched"
+
+    def _log_prob(self, x, y, generator):
+        scores = super()._log_prob(x, y, generator)
+        return scores - 0.1 * (scores - scores.mean())
+
+
+class Liar(Gaussian):
+    family = "liar"
+
+    def __init__(self, spec: Spec, ridge: float = 0.5) -> None:
+        super().__init__(spec)
+        self.ridge = 2 * ridge
+
+
+class WrongShape(Gaussian):
+    family = "wrong-shape"
+
+    def _sample(self, n, y, generator):
+        return super()._sample(n, y, generator).flatten(1)
+
+
+class Forgetful(KDE):
+    family = "forgetful"
+
+    def absorb(self, x, y, generator):
+        super().absorb(x, y, generator)
+        self.memory = self.rows
+        self.rows = torch.zeros_like(self.rows)
+
+    def _sample(self, n, y, generator):
+        if hasattr(self, "memory"):
+            self.rows = self.memory
+        return super()._sample(n, y, generator)
+
+
+class ClassBlind(KDE):
+    family = "class-blind"
+
+    def _sample(self, n, y, generator):
+        return super()._sample(n, None, generator)
+
+
+class UnevenPrior(Discriminant):
+    family = "uneven-prior"
+
+    def absorb(self, x, y, generator):
+        super().absorb(x, y, generator)
+        self.prior = self.prior * 1.01
+
+
+class Peeking(PixelCNN):
+    family = "peeking"
+
+    def forward(self, x, y):
+        params = super().forward(x, y)
+        return params + self.scale(x).view(-1, *self.grid)[:, :1] * torch.linspace(-1, 1, params.shape[1])[:, None, None]
+
+
+class Frozen(PixelCNN):
+    family = "frozen"
+
+    def losses(self, x, y, generator):
+        return [(parameters[1:], closure) for parameters, closure in super().losses(x, y, generator)]
+
+
+class Backwards(PixelCNN):
+    family = "backwards"
+
+    def losses(self, x, y, generator):
+        return [(parameters, lambda closure=closure: -closure().clamp(max=3)) for parameters, closure in super().losses(x, y, generator)]
+
+
+class FreeCode(VAE):
+    family = "free-code"
+
+    def elbo(self, x, y, generator):
+        mean, log_std = self.posterior(x, y)
+        return self.log_likelihood(x, mean + 0 * log_std, y)
+
+
+class NoJacobian(VAE):
+    family = "no-jacobian"
+
+    def log_likelihood(self, x, z, y):
+        wrong = 0.0 if self.spec.levels else 2 * self.scale.log_volume()
+        return super().log_likelihood(x, z, y) - wrong
+
+
+class StaysInEvaluation(DCGAN):
+    family = "stays-in-evaluation"
+
+    def _sample(self, n, y, generator):
+        x = super()._sample(n, y, generator)
+        self.generator.add_module("late", torch.nn.Identity().eval())
+        return x
+
+
+class Careless(Gaussian):
+    family = "careless"
+
+    def __init__(self, spec: Spec, conditional: bool = False) -> None:
+        super().__init__(spec)
+        self.conditional = conditional
+
+
+TINY_VAE = {"latent": 2, "width": 16, "depth": 1, "samples": 16}
+TINY_CNN = {"width": 8, "depth": 2}
+MUTANTS = [
+    Mutant(Inflated, "masses sum to 1.01", "mass_sums_to_one"),
+    Mutant(Bits, "bits where nats are promised", "mass_sums_to_one"),
+    Mutant(Wide, "samples are wider than the density", "samples_follow_the_mass"),
+    Mutant(Wide, "samples are wider than the density", "density_integrates_to_one"),
+    Mutant(GlobalNoise, "ignores the generator", "randomness_is_the_generators"),
+    Mutant(Batched, "scores depend on the batch", "rows_are_scored_alone"),
+    Mutant(Liar, "does not store its argument", "keeps_its_configuration"),
+    Mutant(WrongShape, "samples are flat", "samples_are_valid"),
+    Mutant(Forgetful, "part of its state is not a buffer", "survives_saving", {"bandwidth": 0.7}),
+    Mutant(ClassBlind, "samples ignore the class", "samples_follow_the_mass", {"bandwidth": 0.7}),
+    Mutant(UnevenPrior, "class frequencies do not sum to one", "classes_add_up"),
+    Mutant(Peeking, "a pixel's conditional sees the pixel", "mass_sums_to_one", TINY_CNN),
+    Mutant(Frozen, "a parameter is never trained", "every_parameter_learns", TINY_CNN),
+    Mutant(Backwards, "climbs the loss", "learning_helps", TINY_CNN),
+    Mutant(FreeCode, "the code costs nothing", "mass_sums_to_one", TINY_VAE),
+    Mutant(NoJacobian, "density in scaled units", "density_integrates_to_one", TINY_VAE),
+    Mutant(StaysInEvaluation, "leaves a part in evaluation mode", "leaves_no_trace", {"latent": 4, "width": 4}),
+    Mutant(Careless, "accepts classes that the data do not have", "refuses_bad_input"),
+]

@@ -1,0 +1,12 @@
+"""The families as the conformance suite sees them: options that make them small."""
+
+from dalm.models import DCGAN, FAMILIES, KDE, PixelCNN, VAE
+from dalm.testing import Subject
+
+SMALL = {
+    PixelCNN: {"width": 8, "depth": 2},
+    VAE: {"latent": 2, "width": 16, "depth": 1, "samples": 64},
+    DCGAN: {"latent": 4, "width": 4},
+    KDE: {"bandwidth": 0.7},
+}
+SUBJECTS = {family.family: Subject(family, SMALL.get(family, {})) for family in FAMILIES}
