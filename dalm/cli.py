@@ -16,6 +16,7 @@ from dalm import __version__
 def fit(arguments: list[str]) -> int:
     """Fit a family to data: dalm fit FAMILY DATA --seconds 60 --out runs/NAME."""
     from dalm import verbs
+    from dalm.train import fit as train
 
     family = verbs._family(arguments[0]) if arguments and not arguments[0].startswith("-") else None
     fields = _places(["family", "data"]) + _run_fields() + (_options(family, skip=("spec",)) if family else [])
@@ -23,7 +24,7 @@ def fit(arguments: list[str]) -> int:
     data = _load(asked)
     own = {name: asked[name] for name, *_ in (_options(family, skip=("spec",)) if family else [])}
     out = asked["out"]
-    run = verbs.train(verbs.make(asked["family"], data, asked["seed"], **own), data, out=out, resume=asked["resume"], **_train(asked))
+    run = train(verbs.make(asked["family"], data, asked["seed"], **own), data, out=out, resume=asked["resume"], **_train(asked))
     if run.meta["state"] == "stopped":
         print(f"Stopped. {run.path} is saved; go on with the same command and --resume", file=sys.stderr)
         return 130
@@ -150,7 +151,13 @@ def main(argv: list[str] | None = None) -> int:
 def _help() -> str:
     lines = [f"  {name:<9}{inspect.getdoc(command)}" for name, command in COMMANDS.items()]
     return "\n".join(
-        ["dalm: fit many families of generative model to your data, and see which to trust", "", *lines, "", "Options of a command: dalm COMMAND --help"]
+        [
+            "dalm: fit many families of generative model to your data, and see which to trust",
+            "",
+            *lines,
+            "",
+            "Options of a command: dalm COMMAND --help",
+        ]
     )
 
 
@@ -221,11 +228,15 @@ def _parse(command: str, fields: list[Field], arguments: list[str], about: str) 
     import tyro
 
     places = [(name, kind) for name, kind, default in fields if default is dataclasses.MISSING]
-    rest = [(name if name != "class" else "class_", kind, dataclasses.field(default=default)) for name, kind, default in fields if default is not dataclasses.MISSING]
+    rest = [
+        (name if name != "class" else "class_", kind, dataclasses.field(default=default))
+        for name, kind, default in fields
+        if default is not dataclasses.MISSING
+    ]
     form = dataclasses.make_dataclass("Arguments", [*places, *rest])
     form.__doc__ = about
-    asked = tyro.cli(form, args=arguments, prog=f"dalm {command}", description=about)
-    return {name.rstrip("_"): getattr(asked, name) for name in form.__dataclass_fields__}
+    asked: Any = tyro.cli(form, args=arguments, prog=f"dalm {command}", description=about)
+    return {name.rstrip("_"): getattr(asked, name) for name, *_ in [*places, *rest]}
 
 
 def _load(asked: dict[str, Any]) -> Any:
@@ -262,7 +273,11 @@ def _list(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool
 def _words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
-    return {None: "–", True: "yes", False: "no"}.get(value, str(value)) if not isinstance(value, int) or isinstance(value, bool) else str(value)
+    return (
+        {None: "–", True: "yes", False: "no"}.get(value, str(value))
+        if not isinstance(value, int) or isinstance(value, bool)
+        else str(value)
+    )
 
 
 if __name__ == "__main__":

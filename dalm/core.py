@@ -87,7 +87,9 @@ class Spec:
             got = str(x.dtype) if x.is_floating_point() else f"values from {x.min()} to {x.max()}"
             raise DalmError(f"expected integers from 0 to {self.levels - 1}, got {got}")
         if y is not None and (y.shape != (len(x),) or not _within(y, self.classes)):
-            raise DalmError(f"expected {len(x)} class labels from 0 to {self.classes - 1}, got {tuple(y.shape)} labels, {y.unique().tolist()[:9]}")
+            raise DalmError(
+                f"expected {len(x)} class labels from 0 to {self.classes - 1}, got {tuple(y.shape)} labels, {y.unique().tolist()[:9]}"
+            )
 
 
 def _within(x: Tensor, end: int) -> bool:
@@ -137,6 +139,7 @@ class Generative(nn.Module, abc.ABC):
     family: ClassVar[str]
     year: ClassVar[int]
     paper: ClassVar[str]
+    prior: Tensor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -166,7 +169,9 @@ class Generative(nn.Module, abc.ABC):
         """
         labels = self._labels(y, n)
         if self.conditional and labels is None:
-            labels = torch.multinomial(self.prior, n, replacement=True, generator=generator) if n else self.prior.new_zeros(0, dtype=torch.long)
+            labels = (
+                torch.multinomial(self.prior, n, replacement=True, generator=generator) if n else self.prior.new_zeros(0, dtype=torch.long)
+            )
         with evaluating(self):
             return self._sample(n, labels, generator).to(self.spec.dtype)
 
@@ -229,7 +234,7 @@ class Density(Generative):
 
     @final
     def class_log_probs(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """log P(x, y) for every class, (B, classes) in nats. Only for conditional models."""
+        """Log P(x, y) for every class, (B, classes) in nats. Only for conditional models."""
         if not self.conditional:
             raise DalmError(f"{self.family} was not built conditional, so it knows no classes; build it with conditional=True")
         generator = generator or torch.Generator(self.device).manual_seed(0)
@@ -325,7 +330,9 @@ def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Gen
     options = dict(config)
     name = options.pop("family")
     if name not in families:
-        raise DalmError(f"there is no family {name!r} among those imported (dalm.models holds our own). {did_you_mean(str(name), families)}")
+        raise DalmError(
+            f"there is no family {name!r} among those imported (dalm.models holds our own). {did_you_mean(str(name), families)}"
+        )
     known = signature(families[name])
     for option in options:
         if option not in known:

@@ -117,7 +117,9 @@ def _score(run: Run, data: Data, seed: int) -> Json:
 
 def _same(run: Run, data: Data) -> Data:
     if data.fingerprint != run.meta["data"]["fingerprint"]:
-        raise DalmError(f"{run.path} was fitted to {run.meta['data']['name']} {run.meta['data']['fingerprint']}, not to {data.name} {data.fingerprint}")
+        raise DalmError(
+            f"{run.path} was fitted to {run.meta['data']['name']} {run.meta['data']['fingerprint']}, not to {data.name} {data.fingerprint}"
+        )
     return data
 
 
@@ -194,7 +196,8 @@ def compare(
 ) -> Json:
     """Fit every family under one budget, score all on the test split, and write scoreboard and report.
 
-    A family that fails gets a row that says why. Reference rows stand beside the families: held-out real data, a copycat, a histogram, noise.
+    A family that fails gets a row that says why. Reference rows stand beside the families: held-out real data, a copycat, a
+    histogram, noise.
 
     Args:
         data: data, or what `load_data` takes.
@@ -247,9 +250,19 @@ def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool
     family = _RIVALS.get(name) or _family(name)
     path = folder / name.replace(" ", "-")
     row: Json = {"name": name, "family": family.family, "reference": name in _RIVALS, "likelihood": getattr(family, "likelihood", None)}
-    row |= {"bits_per_dim": None, "metrics": {}, "seconds": None, "parameters": None, "samples_per_second": None, "run": None, "error": None}
+    row |= {
+        "bits_per_dim": None,
+        "metrics": {},
+        "seconds": None,
+        "parameters": None,
+        "samples_per_second": None,
+        "run": None,
+        "error": None,
+    }
     try:
-        model = make(family, data, options.get("seed", 0), **({"conditional": True} if conditional and "conditional" in signature(family) else {}))
+        model = make(
+            family, data, options.get("seed", 0), **({"conditional": True} if conditional and "conditional" in signature(family) else {})
+        )
         source = replace(data, train=data.val) if name == "held-out real data" else data
         run = train(model, source, out=path, resume=resume, progress=progress, **options)
         if run.meta["state"] == "stopped":

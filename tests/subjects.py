@@ -1,6 +1,6 @@
 """The families as the conformance suite sees them: options that make them small."""
 
-from dalm.models import DCGAN, FAMILIES, KDE, PixelCNN, VAE
+from dalm.models import DCGAN, FAMILIES, KDE, VAE, PixelCNN
 from dalm.testing import Subject
 
 SMALL = {

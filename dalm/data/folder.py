@@ -125,7 +125,7 @@ def _reopen(root: Path, store: Path, options: Options) -> Data | None:
         meta = json.loads(store.with_suffix(".json").read_text())
         data = _assemble(root, store, options, meta)
         return data if data.fingerprint == meta["fingerprint"] else None
-    except Exception:  # noqa: BLE001 - whatever a missing or damaged cache raises, the remedy is to build it
+    except Exception:
         return None
 
 
@@ -171,7 +171,7 @@ def _scan(root: Path, files: list[Path], raw: IO[bytes], options: Options) -> Sc
         name = _printable(path.relative_to(root))
         try:
             pixels, digest = _read(path, options)
-        except Exception as error:  # noqa: BLE001 - a damaged image can make a decoder raise anything
+        except Exception as error:
             scan.skipped.append(f"{name} ({_reason(error)})")
             continue
         if nested and not _class_of(root, path):

@@ -40,7 +40,7 @@ class Toy(Protocol):
 
 
 def mixture_log_prob(x: Tensor, means: Tensor, weights: Tensor, std: float) -> Tensor:
-    """log Σ_k w_k N(x; m_k, σ²I) in the plane.
+    """Log Σ_k w_k N(x; m_k, σ²I) in the plane.
 
     Args:
         x: points (B, 2).
@@ -75,13 +75,16 @@ class Blobs:
 
     @property
     def classes(self) -> int:
+        """How many Gaussians."""
         return len(self.means)
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Points (n, 2) and labels (n,)."""
         y = rng.integers(self.classes, size=n)
         return self.means.numpy()[y] + self.std * rng.standard_normal((n, 2)), y
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """Log density of points, (B, 2) -> (B,)."""
         weights = torch.full((self.classes,), 1 / self.classes, dtype=torch.float64)
         return mixture_log_prob(x, self.means, weights, self.std)
 
@@ -104,11 +107,13 @@ class Curves:
     classes: int = 2
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Points (n, 2) and labels (n,)."""
         y = rng.integers(2, size=n)
         t = self.length * rng.random(n) ** (1 / self.power)
         return self.arms(t)[y, np.arange(n)] + self.std * rng.standard_normal((n, 2)), y
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """Log density of points, (B, 2) -> (B,)."""
         nodes, weights = np.polynomial.legendre.leggauss(16)
         t = self.length * (np.arange(PANELS)[:, None] + (nodes + 1) / 2).ravel() / PANELS
         w = np.tile(weights / 2, PANELS) * self.power * (t / self.length) ** (self.power - 1) / PANELS
@@ -123,6 +128,7 @@ class Checkerboard:
     classes: int = 0
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Points (n, 2) and labels (n,)."""
         column, row = rng.integers(4, size=n), rng.integers(2, size=n)
         corner = np.stack([column, 2 * row + column % 2], 1)
         # Midpoints of a fine grid are exact in float32: rounding would put a few points across an edge, where the density is 0.
@@ -130,6 +136,7 @@ class Checkerboard:
         return 2 * (corner + inside) - 4, column
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """Log density of points, (B, 2) -> (B,)."""
         square = (x.double() / 2).floor()
         black = (square.sum(1) % 2 == 0) & (square >= -2).all(1) & (square < 2).all(1)
         return torch.full((len(x),), -math.log(32), dtype=torch.float64).masked_fill(~black, -math.inf)

@@ -62,11 +62,11 @@ class DigitsNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Digits with levels 0 … 16, (B, 1, 8, 8), to (B, 32)."""
-        return self.body(x / 16)  # type: ignore[no-any-return]
+        return self.body(x / 16)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, (B, 10)."""
-        return self.head(self.features(x))  # type: ignore[no-any-return]
+        return self.head(self.features(x))
 
 
 class RandomConv(nn.Module):

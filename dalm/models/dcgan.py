@@ -4,9 +4,10 @@ A generator G turns noise z into data, a discriminator D tells data from fakes, 
 
     max_D E log D(x) + E log(1 - D(G(z))),   max_G E log D(G(z))
 
-the second being the non-saturating form. The rules of the DCGAN paper: strided convolutions in D and fractionally-strided ones in G, no pooling
-and no hidden dense layers; batch normalisation everywhere but at G's output and D's input; ReLU and tanh in G, LeakyReLU in D. There is no
-likelihood. Levels are dequantised uniformly, so that D cannot win by looking for round numbers.
+the second being the non-saturating form. The rules of the DCGAN paper: strided convolutions in D and fractionally-strided
+ones in G, no pooling and no hidden dense layers; batch normalisation everywhere but at G's output and D's input; ReLU and
+tanh in G, LeakyReLU in D. There is no likelihood. Levels are dequantised uniformly, so that D cannot win by looking for
+round numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dalm.core import DalmError, Generative, Learner, Loss, Recipe, Spec
+from dalm.core import DalmError, Learner, Loss, Recipe, Spec
 from dalm.nn import Scale, beside, halvings, image_grid, one_hot
 
 
@@ -44,7 +45,7 @@ class DCGAN(Learner):
     """
 
     family, year, paper = "dcgan", 2016, "Radford et al., Unsupervised representation learning with DCGANs"
-    recipe = Recipe(lr=2e-4, betas=(0.5, 0.999), batch_size=64, clip=0.0, ema=0.99, schedule="constant")
+    recipe = Recipe(lr=2e-4, betas=(0.5, 0.999), batch_size=64, clip=0.0, ema=0.99, schedule="constant", precision="bfloat16")
 
     def __init__(self, spec: Spec, conditional: bool = False, latent: int = 64, width: int = 32) -> None:
         super().__init__(spec, conditional)

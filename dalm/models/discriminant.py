@@ -2,8 +2,9 @@ r"""Linear and quadratic discriminant analysis as the generative models they are
 
     P(x, y) = P(y) N(x; μ_y, Σ_y)
 
-Each class is a normal distribution; LDA gives all classes one covariance, QDA each its own. Bayes' rule turns the joint into a classifier, whose
-boundaries are then lines or quadrics. A covariance from few data is singular or wild, so it is shrunk towards a multiple of the identity,
+Each class is a normal distribution; LDA gives all classes one covariance, QDA each its own. Bayes' rule turns the joint into
+a classifier, whose boundaries are then lines or quadrics. A covariance from few data is singular or wild, so it is shrunk
+towards a multiple of the identity,
 
     Σ ← (1 - λ) Σ + λ (tr Σ / D) I,
 
@@ -44,6 +45,8 @@ class Discriminant(Density, Absorber):
 
     family, year, paper = "discriminant", 1936, "Fisher, The use of multiple measurements in taxonomic problems"
     likelihood = "exact"
+    means: Tensor
+    factors: Tensor
 
     def __init__(self, spec: Spec, kind: Literal["lda", "qda"] = "qda", shrinkage: float | None = None) -> None:
         super().__init__(spec, conditional=True)
@@ -79,7 +82,9 @@ class Discriminant(Density, Absorber):
         eye = torch.eye(len(covariance)).to(covariance)
         factor, failed = torch.linalg.cholesky_ex((1 - shrink) * covariance + shrink * covariance.trace() / len(covariance) * eye)
         if failed:
-            raise DalmError(f"discriminant's covariance is singular at shrinkage {shrink:.3g} with {len(centred)} data; a larger shrinkage would work")
+            raise DalmError(
+                f"discriminant's covariance is singular at shrinkage {shrink:.3g} with {len(centred)} data; a larger shrinkage would work"
+            )
         return factor
 
     def _of(self, k: int) -> tuple[Tensor, Tensor]:

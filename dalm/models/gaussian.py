@@ -10,8 +10,8 @@ Maximum likelihood takes the mean x̄ and the covariance S / n, S = Σ_i (x_i - 
 
 The prior is the default of Fraley & Raftery (2007): m = x̄, κ = 0.01, ν = D + 2 and Ψ = the mean variance times the identity.
 
-Discrete data are scored by the chain rule of binned conditionals (`dalm.dist.NormalChain`). The fit sees each level as the uniform on its bin,
-which adds Sheppard's 1/12 to each variance and keeps constant entries from having none.
+Discrete data are scored by the chain rule of binned conditionals (`dalm.dist.NormalChain`). The fit sees each level as the
+uniform on its bin, which adds Sheppard's 1/12 to each variance and keeps constant entries from having none.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class Gaussian(Density, Absorber):
 
     family, year, paper = "gaussian", 1809, "Gauss, Theoria motus; Murphy 2007, Conjugate Bayesian analysis of the Gaussian distribution"
     likelihood = "exact"
+    mean: Tensor
+    factor: Tensor
 
     def __init__(self, spec: Spec, estimate: Literal["mle", "map"] = "mle") -> None:
         super().__init__(spec)

@@ -2,10 +2,11 @@ r"""Kernel density estimation with a Gaussian kernel (Rosenblatt 1956; Parzen 19
 
     P(x) = (1/n) Σ_j Π_i k(x_i - c_ji),   k = N(0, h²)
 
-The sum over all n remembered rows is exact. The kernel factorises over entries, so on discrete data each factor is the mass of the bin of
-x_i, T[x_i, c_ji], and the masses of all data sum to one. Either way the log kernel of a pair is an inner product of features plus a term for each
-side, so one matrix product gives a block of pairs, and a running log-sum-exp over blocks keeps memory bounded. For real data the features are
-x / h; for discrete data they come from the singular value decomposition of the table T = U Vᵀ, kept to double precision.
+The sum over all n remembered rows is exact. The kernel factorises over entries, so on discrete data each factor is the mass
+of the bin of x_i, T[x_i, c_ji], and the masses of all data sum to one. Either way the log kernel of a pair is an inner
+product of features plus a term for each side, so one matrix product gives a block of pairs, and a running log-sum-exp over
+blocks keeps memory bounded. For real data the features are x / h; for discrete data they come from the singular value
+decomposition of the table T = U Vᵀ, kept to double precision.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ Kernel = RealKernel | LevelKernel
 
 
 def log_kernel_sums(kernel: Kernel, x: Tensor, rows: Tensor, own: Tensor | None = None) -> Tensor:
-    """log Σ_j kernel(x, row_j) of flat data, (B, D) and (N, D) -> (B,) float64, in blocks of bounded memory.
+    """Log Σ_j kernel(x, row_j) of flat data, (B, D) and (N, D) -> (B,) float64, in blocks of bounded memory.
 
     Args:
         kernel: gives the features.
@@ -132,13 +133,18 @@ class KDE(Density, Absorber):
 
     family, year, paper = "kde", 1956, "Rosenblatt, Remarks on some nonparametric estimates; Duin 1976 for the bandwidth"
     likelihood = "exact"
+    rows: Tensor
+    labels: Tensor
+    width: Tensor
 
     def __init__(self, spec: Spec, conditional: bool = False, bandwidth: float | None = None) -> None:
         super().__init__(spec, conditional)
         if bandwidth is not None and not bandwidth > 0:
             raise DalmError(f"kde's bandwidth is a positive number, got {bandwidth}; None chooses it")
         if (spec.levels or 0) > 4096:
-            raise DalmError(f"kde keeps a table of all pairs of levels, at most 4096; these data have {spec.levels}. Load them with fewer levels")
+            raise DalmError(
+                f"kde keeps a table of all pairs of levels, at most 4096; these data have {spec.levels}. Load them with fewer levels"
+            )
         self.bandwidth = bandwidth
         self.register_buffer("rows", torch.zeros(1, spec.dims, dtype=spec.dtype))
         self.register_buffer("labels", torch.zeros(1, dtype=torch.long))

@@ -4,9 +4,10 @@ An image is a sequence of pixels, row by row, and the chain rule makes its proba
 
     P(x) = Π_i P(x_i | x_1 … x_{i-1})
 
-Two stacks of causal convolutions compute every factor at once. The vertical stack sees the rows above, the horizontal stack the pixels to the
-left and, through the vertical one, all rows above: together they see every earlier pixel, without a blind spot. The input is shifted by one
-row for the first stack and by one column for the second, so no convolution needs a mask. Each layer is gated, tanh(a) ⊙ σ(b).
+Two stacks of causal convolutions compute every factor at once. The vertical stack sees the rows above, the horizontal stack
+the pixels to the left and, through the vertical one, all rows above: together they see every earlier pixel, without a blind
+spot. The input is shifted by one row for the first stack and by one column for the second, so no convolution needs a mask.
+Each layer is gated, tanh(a) ⊙ σ(b).
 
 Sampling feeds one row and one pixel at a time through the same layers and keeps what they saw last, so that an image costs one pass
 in all instead of one pass for each pixel.
@@ -14,7 +15,7 @@ in all instead of one pass for each pixel.
 
 from __future__ import annotations
 
-from typing import Literal, final
+from typing import Literal, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -69,9 +70,9 @@ class Sampler:
     """Feeds one row, then one pixel at a time through the layers of a PixelCNN, keeping what each layer saw last."""
 
     def __init__(self, net: PixelCNN, batch: int, y: Tensor | None) -> None:
-        self.net, self.y = net, y
+        self.net, self.y, self.layers = net, y, cast(list[GatedLayer], list(net.layers))
         self.columns = net.grid[2]
-        self.above = [layer.rows.empty(batch, self.columns) for layer in net.layers]
+        self.above = [layer.rows.empty(batch, self.columns) for layer in self.layers]
         self.first = net.above.empty(batch, self.columns)
 
     def row(self, previous: Tensor, index: int) -> None:
@@ -79,12 +80,12 @@ class Sampler:
         seen, self.first = self.net.above.step(previous, self.first)
         v = seen + self.net.place[:, :, index : index + 1]
         self.links = []
-        for k, layer in enumerate(self.net.layers):
+        for k, layer in enumerate(self.layers):
             seen, self.above[k] = layer.rows.step(v, self.above[k])
             above, left = layer.labels(self.y)
             self.links.append(layer.link(seen) + left)
             v = v + gate(seen + above)
-        self.left = [layer.columns.empty(len(v)) for layer in self.net.layers]
+        self.left = [layer.columns.empty(len(v)) for layer in self.layers]
         self.start = self.net.left.empty(len(v))
         self.places = self.net.place[0, :, index]
 
@@ -92,10 +93,10 @@ class Sampler:
         """Parameters of pixel `index` of this row, (B, size), given the pixel before it, (B, C) scaled."""
         h, self.start = self.net.left.step(previous, self.start)
         h = h + self.places[:, index]
-        for k, layer in enumerate(self.net.layers):
+        for k, layer in enumerate(self.layers):
             seen, self.left[k] = layer.columns.step(h, self.left[k])
             h = h + pointwise(layer.out, gate(seen + self.links[k][:, :, 0, index]))
-        return pointwise(self.net.head[3], F.relu(pointwise(self.net.head[1], F.relu(h))))
+        return pointwise(self.net.head, F.relu(pointwise(self.net.mix, F.relu(h))))
 
 
 @final
@@ -137,7 +138,9 @@ class PixelCNN(Density, Learner):
         self.components, self.dropout = components, dropout
         if kernel % 2 == 0:
             raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
-        self.grid = image_grid(spec, self.family)
+        if spec.levels is None:
+            raise DalmError("pixelcnn needs discrete data, got real numbers; bring them to levels, or use a vae")
+        self.grid, self.levels = image_grid(spec, self.family), spec.levels
         channels, height, columns = self.grid
         small = height * columns <= 256
         width, depth, dropped = width or (64 if small else 32), depth or (5 if small else 7), 0.3 * small if dropout is None else dropout
@@ -147,12 +150,10 @@ class PixelCNN(Density, Learner):
         self.place = nn.Parameter(torch.zeros(1, width, height, columns))
         classes = spec.classes if conditional else 0
         self.layers = nn.ModuleList(GatedLayer(width, kernel, classes, dropped) for _ in range(depth))
-        self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, self.says.size, 1))
+        self.mix, self.head = nn.Conv2d(width, 2 * width, 1), nn.Conv2d(2 * width, self.says.size, 1)
 
     def _output(self, channels: int) -> Output:
-        levels = self.spec.levels
-        if levels is None:
-            raise DalmError("pixelcnn needs discrete data, got real numbers; bring them to levels, or use a vae")
+        levels = self.levels
         if self.output == "categorical" and channels > 1:
             raise DalmError(f"pixelcnn's categorical output needs one channel, got {channels}; use output='logistic'")
         if self.output == "logistic" or channels > 1 or (self.output == "auto" and levels > 256):
@@ -161,7 +162,7 @@ class PixelCNN(Density, Learner):
 
     def scale(self, x: Tensor) -> Tensor:
         """Levels to numbers in [-1, 1]."""
-        return x.to(self.dtype) * (2 / (self.spec.levels - 1)) - 1
+        return x.to(self.dtype) * (2 / (self.levels - 1)) - 1
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Output parameters of every pixel given the pixels before it, (B, size, H, W)."""
@@ -172,7 +173,7 @@ class PixelCNN(Density, Learner):
         v, h = v + place, h + place
         for layer in self.layers:
             v, h = layer(v, h, y)
-        return self.head(h).to(self.dtype)
+        return self.head(F.relu(self.mix(F.relu(h)))).to(self.dtype)
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         return self.says.log_prob(self(x, y), x.view(-1, *self.grid))

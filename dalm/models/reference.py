@@ -1,7 +1,7 @@
 """Reference models that stand beside every comparison: a copycat, an independent histogram for each entry, and noise.
 
-They anchor the scales. A copycat has perfect samples and has learned nothing; the histogram knows every entry and no relation between entries; noise
-knows nothing. Held-out real data, the ceiling, is a copycat of the held-out rows.
+They anchor the scales. A copycat has perfect samples and has learned nothing; the histogram knows every entry and no
+relation between entries; noise knows nothing. Held-out real data, the ceiling, is a copycat of the held-out rows.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Copycat(Absorber):
     """
 
     family, year, paper = "copycat", 1956, "the training set itself: a bootstrap sample"
+    rows: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -45,7 +46,8 @@ class Copycat(Absorber):
 class Histogram(Density, Absorber):
     """Independent entries, each with its own histogram, one count added to every bin (Laplace 1774).
 
-    Real entries have `bins` equal bins over the training range, mixed with 1 % of a normal of twice the spread, so that no datum is impossible.
+    Real entries have `bins` equal bins over the training range, mixed with 1 % of a normal of twice the spread, so that no
+    datum is impossible.
 
     Args:
         spec: what one datum is.
@@ -59,6 +61,10 @@ class Histogram(Density, Absorber):
 
     family, year, paper = "histogram", 1774, "Laplace, rule of succession"
     likelihood = "exact"
+    log_mass: Tensor
+    low: Tensor
+    step: Tensor
+    normal: Tensor
 
     def __init__(self, spec: Spec, bins: int = 64) -> None:
         super().__init__(spec)
@@ -114,6 +120,8 @@ class Noise(Density, Absorber):
 
     family, year, paper = "noise", 1774, "Laplace, principle of indifference"
     likelihood = "exact"
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)

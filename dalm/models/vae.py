@@ -2,7 +2,8 @@ r"""Variational autoencoder (Kingma & Welling 2014; Rezende et al. 2014).
 
     p(x) = ∫ p(x|z) p(z) dz,   p(z) = N(0, I),   q(z|x) = N(μ(x), diag σ(x)²)
 
-The integral has no closed form, but Jensen's inequality gives the evidence lower bound, whose gradient flows through z = μ + σ ε, ε ~ N(0, I):
+The integral has no closed form, but Jensen's inequality gives the evidence lower bound, whose gradient flows through z = μ +
+σ ε, ε ~ N(0, I):
 
     log p(x) ≥ E_q[log p(x|z)] - KL(q(z|x) ‖ p(z))
 
@@ -42,7 +43,7 @@ class VAE(Bound, Latent, Learner):
     """
 
     family, year, paper = "vae", 2014, "Kingma & Welling, Auto-encoding variational Bayes"
-    recipe = Recipe(lr=2e-3, batch_size=128, ema=0.999)
+    recipe = Recipe(lr=2e-3, batch_size=128, precision="bfloat16")
 
     def __init__(
         self,
@@ -62,9 +63,9 @@ class VAE(Bound, Latent, Learner):
         self.scale = Scale(spec)
         classes = spec.classes if conditional else 0
         if net == "conv" or (net == "auto" and min(self.grid[1:]) >= 8):
-            sizes = halvings(*self.grid[1:])
-            self.encoder: nn.Module = Down(self.grid[0] + classes, 2 * latent, sizes, width or 16)
-            self.decoder: nn.Module = Up(latent + classes, self.says.size, sizes, width or 16)
+            sizes = halvings(*self.grid[1:], smallest=5)
+            self.encoder: nn.Module = Down(self.grid[0] + classes, 2 * latent, sizes, width or 32)
+            self.decoder: nn.Module = Up(latent + classes, self.says.size, sizes, width or 32)
         else:
             hidden, pixels = depth * [width or 512], self.grid[1] * self.grid[2]
             self.encoder = nn.Sequential(nn.Flatten(), mlp([spec.dims + classes * pixels, *hidden, 2 * latent]))
@@ -99,7 +100,7 @@ class VAE(Bound, Latent, Learner):
         return mean, log_std.clamp(-7, 4)
 
     def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
-        """log p(x|z), (B,) nats in data space."""
+        """Log p(x|z), (B,) nats in data space."""
         params = self.decoder(beside(z, self._label(y, z))).to(z.dtype)
         if self.spec.levels is not None:
             return self.says.log_prob(params, x.view(-1, *self.grid))
@@ -134,7 +135,7 @@ class VAE(Bound, Latent, Learner):
         return total - math.log(samples)
 
     def _log_weight(self, x: Tensor, y: Tensor | None, mean: Tensor, log_std: Tensor, generator: torch.Generator) -> Tensor:
-        """log p(x|z) + log p(z) - log q(z|x) of one draw of z."""
+        """Log p(x|z) + log p(z) - log q(z|x) of one draw of z."""
         eps = noise(mean, generator)
         z = mean + log_std.exp() * eps
         return self.log_likelihood(x, z, y) + (eps.square() - z.square()).sum(1) / 2 + log_std.sum(1)

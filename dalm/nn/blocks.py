@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -17,7 +18,7 @@ def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Seque
     torch.Size([3, 2])
     """
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers[:-1])
 
@@ -48,7 +49,7 @@ class Residual(nn.Module):
 
 
 class Down(nn.Module):
-    """Image (B, inputs, H, W) to a vector (B, outputs): residual blocks, halved by strided convolutions that double the width.
+    """Image (B, inputs, H, W) to a vector (B, outputs): a residual block at each size below the first, twice the width at each.
 
     >>> Down(1, 6, sizes=halvings(8, 8), width=4)(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 6])
@@ -56,12 +57,11 @@ class Down(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, sizes: list[Size], width: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(inputs, width, 3, padding=1)]
-        for k in range(len(sizes) - 1):
-            layers += [Residual(width << k), nn.SiLU(), nn.Conv2d(width << k, width << (k + 1), 3, stride=2, padding=1)]
-        height, columns = sizes[-1]
-        self.body = nn.Sequential(*layers, Residual(width << (len(sizes) - 1)), nn.SiLU(), nn.Flatten())
-        self.end = nn.Linear((width << (len(sizes) - 1)) * height * columns, outputs)
+        layers: list[nn.Module] = [nn.Conv2d(inputs, width, 3, stride=1 if len(sizes) == 1 else 2, padding=1), Residual(width)]
+        for k in range(len(sizes) - 2):
+            layers += [nn.SiLU(), nn.Conv2d(width << k, width << (k + 1), 3, stride=2, padding=1), Residual(width << (k + 1))]
+        self.body = nn.Sequential(*layers, nn.SiLU(), nn.Flatten())
+        self.end = nn.Linear((width << max(0, len(sizes) - 2)) * sizes[-1][0] * sizes[-1][1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """The vector."""
@@ -78,13 +78,14 @@ class Up(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, sizes: list[Size], width: int) -> None:
         super().__init__()
-        top = width << (len(sizes) - 1)
-        self.start = nn.Linear(inputs, top * sizes[-1][0] * sizes[-1][1])
+        top = width << max(0, len(sizes) - 2)
         self.shape = (top, *sizes[-1])
-        layers: list[nn.Module] = []
-        for k in reversed(range(len(sizes) - 1)):
-            layers += [Residual(width << (k + 1)), nn.SiLU(), Double(width << (k + 1), width << k, sizes[k])]
-        self.body = nn.Sequential(*layers, Residual(width), nn.SiLU(), nn.Conv2d(width, outputs, 3, padding=1))
+        self.start = nn.Linear(inputs, top * sizes[-1][0] * sizes[-1][1])
+        layers: list[nn.Module] = [Residual(top), nn.SiLU()]
+        for k in reversed(range(len(sizes) - 2)):
+            layers += [Double(width << (k + 1), width << k, sizes[k + 1]), Residual(width << k), nn.SiLU()]
+        end = nn.Conv2d(width, outputs, 3, padding=1) if len(sizes) == 1 else Double(width, outputs, sizes[0])
+        self.body = nn.Sequential(*layers, end)
 
     def forward(self, z: Tensor) -> Tensor:
         """The image."""
@@ -92,16 +93,16 @@ class Up(nn.Module):
         return out
 
 
-class Double(nn.Sequential):
+class Double(nn.Module):
     """Doubles an image by rearranging channels (Shi et al. 2016), cropped to `size`."""
 
     def __init__(self, inputs: int, outputs: int, size: Size) -> None:
-        super().__init__(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
-        self.size = size
+        super().__init__()
+        self.conv, self.shuffle, self.size = nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2), size
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, *size)."""
-        out: Tensor = super().forward(x)
+        out: Tensor = self.shuffle(self.conv(x))
         return out[:, :, : self.size[0], : self.size[1]]
 
 

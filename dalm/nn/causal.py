@@ -1,7 +1,8 @@
 """Causal convolutions over images, whole or one step at a time.
 
-`Rows` sees its own row and rows above, `Columns` its own column and columns to the left. Both are plain convolutions with padding on one side,
-so they need no masks, and both can be fed a row or a pixel at a time from a cache of what they saw last.
+`Rows` sees its own row and rows above, `Columns` its own column and columns to the left. Both are plain convolutions with
+padding on one side, so they need no masks, and both can be fed a row or a pixel at a time from a cache of what they saw
+last.
 """
 
 from __future__ import annotations

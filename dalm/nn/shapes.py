@@ -53,5 +53,5 @@ class Scale(nn.Module):
         return x * self.unit + self.shift
 
     def log_volume(self) -> Tensor:
-        """log |dx_scaled / dx| of one real datum: what a density in scaled units must add."""
+        """Log |dx_scaled / dx| of one real datum: what a density in scaled units must add."""
         return -self.unit.log().sum()

@@ -30,6 +30,7 @@ class Check:
     subject: Subject
 
     def __call__(self) -> None:
+        """Run it."""
         self.run(self.subject)
 
 
@@ -94,7 +95,9 @@ def survives_saving(subject: Subject) -> None:
         state = {name: value.clone() for name, value in model.state_dict().items()}
         restore(again, state)
         again.eval()
-        assert torch.equal(model.sample(20, generator=_generator()), again.sample(20, generator=_generator())), "samples differ after saving"
+        assert torch.equal(model.sample(20, generator=_generator()), again.sample(20, generator=_generator())), (
+            "samples differ after saving"
+        )
         if isinstance(model, Density) and isinstance(again, Density):
             x = model.sample(20, generator=_generator())
             assert torch.equal(model.log_prob(_double(x)), again.log_prob(_double(x))), "log_prob differs after saving"
@@ -206,7 +209,9 @@ def density_integrates_to_one(subject: Subject) -> None:
     mean, error = ratio.mean().item(), ratio.std().item() / math.sqrt(len(ratio))
     assert error < 0.1, f"the check is too weak here: standard error {error:.3g}"
     low, high = 1 - SIGMAS * error, 1 + SIGMAS * error if model.likelihood == "exact" else math.inf
-    assert low <= mean <= high, f"E q/p over own samples is {mean:.4f}, expected {'1' if model.likelihood == 'exact' else '≥ 1'} ± {error:.4f}"
+    assert low <= mean <= high, (
+        f"E q/p over own samples is {mean:.4f}, expected {'1' if model.likelihood == 'exact' else '≥ 1'} ± {error:.4f}"
+    )
 
 
 def rows_are_scored_alone(subject: Subject) -> None:
@@ -290,6 +295,6 @@ def _assert_frequencies(x: Tensor, nats: Tensor) -> None:
     statistic = ((found - expected).square() / expected).sum().item()
     freedom = len(found) - 1
     limit = freedom * (1 - 2 / (9 * freedom) + 4.5 * math.sqrt(2 / (9 * freedom))) ** 3  # Wilson & Hilferty 1931
-    assert statistic < limit, f"samples do not follow log_prob: chi-squared {statistic:.1f} at {freedom} degrees of freedom, limit {limit:.1f}"
-
-
+    assert statistic < limit, (
+        f"samples do not follow log_prob: chi-squared {statistic:.1f} at {freedom} degrees of freedom, limit {limit:.1f}"
+    )

@@ -36,10 +36,8 @@ def examples(spec: Spec, n: int = 400, seed: int = 0) -> tuple[Tensor, Tensor]:
     y = torch.randint(max(spec.classes, 1), (n,), generator=generator)
     common = torch.randn(n, 1, generator=generator, dtype=torch.float64)
     x = 0.8 * common + 0.7 * torch.randn(n, spec.dims, generator=generator, dtype=torch.float64) + y[:, None]
-    if spec.levels is None:
-        x = 3 * x + 5  # far from unit scale, so that a forgotten Jacobian shows
-    else:
-        x = (x + spec.levels / 2 - 0.5).round().clamp(0, spec.levels - 1)
+    # Real data lie far from unit scale, so that a forgotten Jacobian shows.
+    x = 3 * x + 5 if spec.levels is None else (x + spec.levels / 2 - 0.5).round().clamp(0, spec.levels - 1)
     return x.view(n, *spec.shape).to(spec.dtype), y
 
 
@@ -110,5 +108,5 @@ def learn(model: Generative, x: Tensor, y: Tensor | None, steps: int) -> None:
         for k, (parameters, closure) in enumerate(model.losses(x[index], None if y is None else y[index], generator)):
             optimiser = optimisers.setdefault(k, torch.optim.Adam(parameters, lr=1e-2))
             optimiser.zero_grad()
-            closure().backward(inputs=parameters)  # type: ignore[no-untyped-call]
+            closure().backward(inputs=parameters)
             optimiser.step()

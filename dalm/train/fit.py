@@ -1,7 +1,7 @@
 """The training loop, one for all families.
 
-Everything random in step t is a function of the seed and t, and a time budget is turned into steps before the first one. So a run can be repeated
-from its `run.json`, and one that was killed ends with the same bits as one that was not.
+Everything random in step t is a function of the seed and t, and a time budget is turned into steps before the first one. So
+a run can be repeated from its `run.json`, and one that was killed ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ SCORED = 512  # validation rows scored during training
 CHEAP = 0.1  # largest share of a time budget that goes into validation and snapshots
 
 
-def fit(
-    model: Generative, data: Data, *, out: str | Path | None = None, resume: bool = False, progress: bool = True, **asked: Any
-) -> Run:
+def fit(model: Generative, data: Data, *, out: str | Path | None = None, resume: bool = False, progress: bool = True, **asked: Any) -> Run:
     """Fit a model to the training split and write a run folder.
 
-    A `Learner` takes gradient steps, an `Absorber` learns at once. Ctrl-C saves and stops; `resume=True` with the same call goes on, bit for bit.
+    A `Learner` takes gradient steps, an `Absorber` learns at once. Ctrl-C saves and stops; `resume=True` with the same call
+    goes on, bit for bit.
 
     Args:
         model: any family; it is trained in place, except when resuming.
@@ -100,14 +99,20 @@ def _reopen(folder: Path, model: Generative, data: Data, wanted: Options) -> Run
     """The run in a folder, if it is the one that was asked for."""
     meta = read_meta(folder)
     if meta["data"]["fingerprint"] != data.fingerprint:
-        raise DalmError(f"{folder} was fitted to other data ({meta['data']['name']}, {meta['data']['fingerprint']}), not {data.fingerprint}")
+        raise DalmError(
+            f"{folder} was fitted to other data ({meta['data']['name']}, {meta['data']['fingerprint']}), not {data.fingerprint}"
+        )
     if meta["model"] != json.loads(json.dumps(config(model))):
         differ = [f"{k}={meta['model'].get(k)}" for k, v in config(model).items() if meta["model"].get(k) != json.loads(json.dumps(v))]
         raise DalmError(f"{folder} holds another model: there {', '.join(differ)}; ask for the same, or choose another folder")
-    asked = {name: value for name, value in asdict(wanted).items() if value != getattr(Options(), name) and name not in ("seconds", "device")}
+    asked = {
+        name: value for name, value in asdict(wanted).items() if value != getattr(Options(), name) and name not in ("seconds", "device")
+    }
     for name, value in asked.items():
         if meta["fit"][name] != value:
-            raise DalmError(f"{folder} was started with {name}={meta['fit'][name]}, not {value}; ask for the same, or choose another folder")
+            raise DalmError(
+                f"{folder} was started with {name}={meta['fit'][name]}, not {value}; ask for the same, or choose another folder"
+            )
     return Run(folder, build(meta["model"]).to(meta["fit"]["device"]), meta)
 
 
@@ -231,7 +236,7 @@ def take_step(state: State, batches: Batches, chosen: Options) -> list[Tensor]:
         with autocast(chosen):
             loss = closure()
         optimiser.zero_grad()
-        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+        loss.backward(inputs=parameters)
         if chosen.clip:
             torch.nn.utils.clip_grad_norm_(parameters, chosen.clip)
         optimiser.param_groups[0]["lr"] = lr
@@ -256,7 +261,9 @@ def validate(state: State, data: Data, chosen: Options) -> float | None:
         return None
     x, y = data.val.x[:SCORED], data.val.y[:SCORED] if data.val.y is not None and model.conditional else None
     with autocast(chosen):
-        scores = [model.log_prob(part, label) for part, label in zip(x.split(128), y.split(128) if y is not None else [None] * 4, strict=False)]
+        scores = [
+            model.log_prob(part, label) for part, label in zip(x.split(128), y.split(128) if y is not None else [None] * 4, strict=False)
+        ]
     return -torch.cat(scores).double().mean().item()
 
 
@@ -310,7 +317,9 @@ class _Journal:
         bad = (~torch.isfinite(rows)).any(1).nonzero()[:, 0]
         if len(bad):
             step = self.state.step - len(rows) + int(bad[0]) + 1
-            raise Diverged(f"the loss was {rows[bad[0]].tolist()} at step {step}; the last good weights are kept. A smaller lr or clip=1 may help")
+            raise Diverged(
+                f"the loss was {rows[bad[0]].tolist()} at step {step}; the last good weights are kept. A smaller lr or clip=1 may help"
+            )
         self.waiting = []
         self.total = [a + b for a, b in zip(self.total, rows.sum(0).tolist(), strict=False)] if self.count else rows.sum(0).tolist()
         self.count += len(rows)
@@ -331,7 +340,12 @@ class _Journal:
 
 
 def _bar(run: Run, progress: bool) -> Progress:
-    columns = (TextColumn(run.model.family), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f} steps"), TextColumn("loss {task.fields[loss]}"))
+    columns = (
+        TextColumn(run.model.family),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+        TextColumn("loss {task.fields[loss]}"),
+    )
     return Progress(*columns, TextColumn("{task.fields[rate]} steps/s"), TimeRemainingColumn(), disable=not progress, transient=True)
 
 

@@ -10,7 +10,7 @@ import torch
 from dalm.core import DalmError, Learner, did_you_mean
 
 
-class Diverged(RuntimeError):
+class Diverged(RuntimeError):  # noqa: N818
     """Training met NaN or infinity. The run keeps its last good weights."""
 
 

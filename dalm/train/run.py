@@ -47,7 +47,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Json]:
     """Read what `write_tensors` wrote."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads((file.metadata() or {}).get("dalm", "{}"))
+            return {name: file.get_tensor(name) for name in list(file.keys())}, json.loads((file.metadata() or {}).get("dalm", "{}"))
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise DalmError(f"{path} cannot be read as weights: {error}. Fit the model again, or restore the file") from None
 
@@ -168,7 +168,9 @@ def read_meta(folder: Path) -> Json:
     except (ValueError, KeyError, TypeError) as error:
         raise DalmError(f"{path} is not the description of a run: {error!r}. Restore it, or fit again") from None
     if version > FORMAT:
-        raise DalmError(f"{folder} has run format {version}, newer than {FORMAT}, the newest that dalm {dalm.__version__} reads; update dalm")
+        raise DalmError(
+            f"{folder} has run format {version}, newer than {FORMAT}, the newest that dalm {dalm.__version__} reads; update dalm"
+        )
     if meta.get("digest") != digest(meta):
         raise DalmError(f"{path} was edited after the run wrote it, so its numbers cannot be trusted. Restore it, or fit again")
     return dict(meta)

@@ -97,7 +97,7 @@ class State:
         """Move the average towards the weights; buffers such as batch statistics are taken as they are."""
         if self.average is self.model or self.step % AVERAGE_EVERY:
             return
-        decay = min((self.options.ema or 0.0) ** AVERAGE_EVERY, (1 + self.step) / (10 + self.step))
+        decay = min(self.options.ema or 0.0, (1 + self.step) / (10 + self.step)) ** AVERAGE_EVERY
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         for mine, live in zip(self.average.buffers(), self.model.buffers(), strict=True):
             mine.copy_(live)

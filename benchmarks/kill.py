@@ -1,0 +1,98 @@
+"""SIGKILL at random moments of a fit: does each one resume, and end with the bits of the uninterrupted run?
+
+    python benchmarks/kill.py
+
+One `dalm fit` runs undisturbed. Then it is started again and again in new folders, killed at a moment drawn uniformly
+within its own slice of the undisturbed run's duration (so the moments cover everything from the start of the process
+to its end), and resumed by the same command with `--resume`, twice killed or not, until it is done.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from common import PROGRAM, Json, arguments, save, table
+
+STEPS = {"vae": 600, "pixelcnn": 250}
+
+
+def command(family: str, steps: int, out: Path, checkpoint: float) -> list[str]:
+    """The fit, the same each time."""
+    return [PROGRAM, "fit", family, "digits", "--steps", str(steps), "--checkpoint", str(checkpoint), "--out", str(out), "--resume"]
+
+
+def finish(words: list[str]) -> tuple[int, float]:
+    """Run a command to its end: exit code and seconds."""
+    began = time.perf_counter()
+    code = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    return code, time.perf_counter() - began
+
+
+def kill_at(words: list[str], moment: float) -> bool:
+    """Start a command and kill it after so many seconds; whether it was still running."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def found_in(out: Path) -> Json:
+    """What a killed fit left behind."""
+    if not (out / "run.json").exists():
+        return {"folder": out.exists(), "state": None, "step": None}
+    lines = (out / "log.jsonl").read_text().splitlines() if (out / "log.jsonl").exists() else []
+    whole = [json.loads(line)["step"] for line in lines if line.endswith("}")]
+    return {"folder": True, "state": json.loads((out / "run.json").read_text())["state"], "step": max(whole, default=0)}
+
+
+def attempt(words: list[str], out: Path, moment: float, truth: bytes, tries: int = 5) -> Json:
+    """Kill once at a moment, resume to the end, compare. A kill that came too late counts as not killed."""
+    killed = kill_at(words, moment)
+    left, resumes, code = found_in(out), 0, -1
+    while code and resumes < tries:
+        code, _ = finish(words)
+        resumes += 1
+    same = not code and (out / "weights.safetensors").read_bytes() == truth
+    return {"moment": round(moment, 3), "killed": killed, "left": left, "resumes": resumes, "exit": code, "same_bits": same}
+
+
+def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: int) -> Json:
+    """All kills of one family."""
+    dice = random.Random(f"{seed}/{family}")
+    with tempfile.TemporaryDirectory() as root:
+        whole = Path(root) / "whole"
+        code, seconds = finish(command(family, steps, whole, checkpoint))
+        if code:
+            raise SystemExit(f"the uninterrupted fit of {family} ended with exit code {code}")
+        truth, found = (whole / "weights.safetensors").read_bytes(), []
+        for k in range(kills):
+            out, moment = Path(root) / f"kill-{k}", (k + dice.random()) / kills * seconds
+            found.append(attempt(command(family, steps, out, checkpoint), out, moment, truth))
+    real = [one for one in found if one["killed"]]
+    counts = {
+        "killed": len(real),
+        "before_folder": sum(not one["left"]["folder"] for one in real),
+        "same": sum(o["same_bits"] for o in real),
+    }
+    return {"family": family, "steps": steps, "seconds": round(seconds, 2), "attempts": kills, **counts, "kills": found}
+
+
+def main() -> None:
+    asked = arguments(__doc__, families=tuple(STEPS), kills=20, checkpoint=1.0, seed=0)
+    kills = 3 if asked.quick else asked.kills
+    found = [family_kills(f, 40 if asked.quick else STEPS[f], kills, asked.checkpoint, asked.seed) for f in asked.families]
+    columns = ["family", "steps", "seconds", "attempts", "killed", "before_folder", "same"]
+    table("Killed, resumed, and equal bit for bit", columns, [[f[c] for c in columns] for f in found])
+    save("kill", {"settings": vars(asked) | {"steps": STEPS}, "results": found}, asked.quick)
+
+
+if __name__ == "__main__":
+    main()
