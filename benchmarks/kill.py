@@ -4,7 +4,7 @@
 
 One `dalm fit` runs undisturbed. Then it is started again and again in new folders, killed at a moment drawn uniformly
 within its own slice of the undisturbed run's duration (so the moments cover everything from the start of the process
-to its end), and resumed by the same command with `--resume`, twice killed or not, until it is done.
+to its end), and resumed by the same command until it is done.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def attempt(words: list[str], out: Path, moment: float, truth: bytes, tries: int
         code, _ = finish(words)
         resumes += 1
     same = not code and (out / "weights.safetensors").read_bytes() == truth
-    return {"moment": round(moment, 3), "killed": killed, "left": left, "resumes": resumes, "exit": code, "same_bits": same}
+    stray = [str(path.relative_to(out.parent)) for path in out.parent.rglob("*.partial")]
+    told: Json = {"moment": round(moment, 3), "killed": killed, "left": left, "resumes": resumes, "exit": code}
+    return told | {"same_bits": same, "stray_files": stray}
 
 
 def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: int) -> Json:
@@ -80,16 +82,18 @@ def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: i
     counts = {
         "killed": len(real),
         "before_folder": sum(not one["left"]["folder"] for one in real),
-        "same": sum(o["same_bits"] for o in real),
+        "before_first_log": sum(one["left"]["step"] == 0 for one in real),
+        "same": sum(one["same_bits"] for one in found),
+        "stray": sum(bool(one["stray_files"]) for one in found),
     }
-    return {"family": family, "steps": steps, "seconds": round(seconds, 2), "attempts": kills, **counts, "kills": found}
+    return {"family": family, "steps": steps, "seconds": round(seconds, 2), "attempts": len(found), **counts, "kills": found}
 
 
 def main() -> None:
     asked = arguments(__doc__, families=tuple(STEPS), kills=20, checkpoint=1.0, seed=0)
     kills = 3 if asked.quick else asked.kills
     found = [family_kills(f, 40 if asked.quick else STEPS[f], kills, asked.checkpoint, asked.seed) for f in asked.families]
-    columns = ["family", "steps", "seconds", "attempts", "killed", "before_folder", "same"]
+    columns = ["family", "steps", "seconds", "attempts", "killed", "before_folder", "before_first_log", "same", "stray"]
     table("Killed, resumed, and equal bit for bit", columns, [[f[c] for c in columns] for f in found])
     save("kill", {"settings": vars(asked) | {"steps": STEPS}, "results": found}, asked.quick)
 

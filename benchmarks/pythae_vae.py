@@ -26,8 +26,8 @@ os.environ["TQDM_DISABLE"] = "1"
 
 from common import Json, arguments, mnist, ratio, save, spread, table, take_turns, timed  # isort: skip
 import torch
-from pythae.data.datasets import BaseDataset, DatasetOutput
 from pythae import models as peer
+from pythae.data.datasets import BaseDataset, DatasetOutput
 from pythae.pipelines import TrainingPipeline
 from pythae.trainers import BaseTrainerConfig
 from torch import Tensor

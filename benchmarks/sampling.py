@@ -78,7 +78,7 @@ def speed(levels: int, side: int, batch: int, turns: int, cached_a_turn: int) ->
 
 
 def main() -> None:
-    asked = arguments(__doc__, levels=(256, 2), side=28, batch=64, turns=1, cached=3, same=8)
+    asked = arguments(__doc__, levels=(256,), side=28, batch=64, turns=1, cached=3, same=8)
     side, batch, same = (6, 4, 4) if asked.quick else (asked.side, asked.batch, asked.same)
     found = []
     for levels in asked.levels:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,28 +76,37 @@ def compare(arguments: list[str]) -> int:
         _field("conditional", bool, False, "condition on class labels each family that can"),
     ]
     asked = _parse("compare", fields, arguments, "Fit every family under one budget, score them, and write scoreboard and report.")
-    from rich.console import Console
-    from rich.live import Live
-
-    from dalm import report, verbs
+    from dalm import verbs
 
     data = _load(asked)
     print(f"{data.name}: {data.spec}, {len(data.train)} train, {len(data.val)} val, {len(data.test)} test", flush=True)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        board = verbs.compare(
-            data,
-            families=asked["families"],
-            out=asked["out"],
-            conditional=asked["conditional"],
-            resume=asked["resume"],
-            progress=False,
-            show=lambda rows: live.update(report.terminal_table(rows), refresh=console.is_terminal),
-            **_train(asked),
-        )
-    console.print(report.terminal_table(board["rows"]))
+    keep = {name: asked[name] for name in ("families", "out", "conditional", "resume")}
+    with _scoreboard() as show:
+        board = verbs.compare(data, **keep, show=show, **_train(asked))
     print(board["report"])
     return 0
+
+
+@contextlib.contextmanager
+def _scoreboard() -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """Shows rows as they arrive: a live table in a terminal, else a line for each and the table at the end."""
+    from rich import get_console
+    from rich.console import Console
+    from rich.live import Live
+
+    from dalm.report import terminal_table
+
+    console, rows = get_console(), list[dict[str, Any]]()
+
+    def show(so_far: list[dict[str, Any]]) -> None:
+        rows[:] = so_far
+        live.update(terminal_table(rows), refresh=console.is_terminal)
+        if not console.is_terminal:
+            print(f"{rows[-1]['name']}: {rows[-1]['error'] or 'done'}", flush=True)
+
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield show
+    (console if console.is_terminal else Console(width=120)).print(terminal_table(rows))
 
 
 def report(arguments: list[str]) -> int:
@@ -178,6 +189,9 @@ def _run(name: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("dalm: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 Field = tuple[str, Any, Any]
@@ -192,7 +206,7 @@ def _field(name: str, kind: Any, default: Any, about: str, *aliases: str) -> Fie
 def _place(name: str, kind: Any = str) -> Field:
     import tyro
 
-    return name, Annotated[kind, tyro.conf.Positional], dataclasses.MISSING
+    return name, Annotated[kind, tyro.conf.Positional, tyro.conf.arg(metavar=name.upper())], dataclasses.MISSING
 
 
 def _places(names: list[str]) -> list[Field]:

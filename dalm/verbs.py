@@ -215,8 +215,7 @@ def compare(
     loaded = data if isinstance(data, Data) else load_data(data)
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
     names = [_family(name).family for name in families] if families else [family.family for family in FAMILIES]
-    if folder.exists() and not resume:
-        raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or resume the comparison that is in it")
+    _free(folder, loaded, resume)
     resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
     folder.mkdir(parents=True, exist_ok=True)
     board = _board(loaded, options)
@@ -229,20 +228,32 @@ def compare(
     return board | {"report": str(report([folder]))}
 
 
+def _free(folder: Path, data: Data, resume: bool) -> None:
+    """Refuse a folder that is taken, or that holds a comparison of other data."""
+    if folder.exists() and not resume:
+        raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or resume the comparison that is in it")
+    board = folder / "scoreboard.json"
+    if board.exists() and json.loads(board.read_text()).get("fingerprint") != data.fingerprint:
+        raise DalmError(f"{folder} holds a comparison of other data than {data.name} {data.fingerprint}; choose another folder")
+
+
 _RIVALS: dict[str, type[Generative]] = {"held-out real data": Copycat} | {family.family: family for family in REFERENCES}
 """The reference rows. Held-out real data are a copycat of the validation split."""
 
 
 def _board(data: Data, options: Json) -> Json:
-    about = _plain(data)
+    spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
     budget = {name: options[name] for name in ("seconds", "steps") if options.get(name)} or {"seconds": 60.0}
-    board = {"format": 1, "dalm": dalm.__version__, "data": data.name, "spec": about["spec"], "seed": options.get("seed", 0)}
+    board = {
+        "format": 1,
+        "dalm": dalm.__version__,
+        "data": data.name,
+        "spec": spec,
+        "fingerprint": data.fingerprint,
+        "seed": options.get("seed", 0),
+    }
     board |= {"date": datetime.date.today().isoformat(), "machine": machine(options.get("device") or "cpu"), "budget": budget}
     return board | {"notes": list(data.notes), "rows": [], "explain": EXPLAIN}
-
-
-def _plain(data: Data) -> Json:
-    return {"spec": asdict(data.spec) | {"shape": list(data.spec.shape)}}
 
 
 def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool, progress: bool, **options: Any) -> Json:
@@ -259,10 +270,9 @@ def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool
         "run": None,
         "error": None,
     }
+    own = {"conditional": True} if conditional and "conditional" in signature(family) else {}
     try:
-        model = make(
-            family, data, options.get("seed", 0), **({"conditional": True} if conditional and "conditional" in signature(family) else {})
-        )
+        model = make(family, data, options.get("seed", 0), **own)
         source = replace(data, train=data.val) if name == "held-out real data" else data
         run = train(model, source, out=path, resume=resume, progress=progress, **options)
         if run.meta["state"] == "stopped":

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import DIGITS, FIT, LOOP, Killed, kill_at, listing, log_of, run_of, tiny, weights
 
-from dalm.core import DalmError, Learner, Spec
+from dalm.core import DalmError, Density, Learner, Spec
 from dalm.data import load_data
 from dalm.models import FAMILIES, REFERENCES
 from dalm.train import Options, Run, fit
@@ -63,7 +63,7 @@ def test_training_can_run_beside_the_main_thread(tmp_path):
 
 @pytest.mark.parametrize("clip", [0.0, 0.5])
 def test_fit_is_the_loop_one_would_write_by_hand(tmp_path, clip):
-    run = run_of("vae", tmp_path / "run", ema=0.0, validations=0, clip=clip)
+    run = run_of("vae", tmp_path / "run", ema=0.0, validations=0, clip=clip, precision="float32")
     chosen = Options(**run.meta["fit"])
     model = tiny("vae").train()
     model.prepare(DIGITS.train.x, None)
@@ -218,10 +218,10 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, name, saved
 
 
 def test_killed_twice_with_early_stopping_and_a_conditional_model(tmp_path, monkeypatch):
-    asked: dict[str, Any] = {"own": {"conditional": True}, "checkpoint": 1e-9, "validations": 10, "patience": 3, "lr": 0.05}
+    asked: dict[str, Any] = {"own": {"conditional": True}, "checkpoint": 1e-9, "patience": 2, "lr": 0.3, "ema": 0.0, "validations": 30}
     whole = run_of("vae", tmp_path / "whole", steps=60, **asked)
     assert log_of(whole)[-1]["step"] < 60, "the test needs a run that stops early"
-    for step, saved in ((7, 5), (19, 16)):
+    for step, saved in ((3, 2), (5, 4)):
         with monkeypatch.context() as patch:
             kill_at(patch, step, saved)
             with pytest.raises(Killed):
@@ -297,7 +297,7 @@ def test_resume_refuses_other_data_and_another_family(tmp_path):
 )
 def test_the_same_call_resumes_even_if_it_was_resolved_to_something_else(tmp_path, monkeypatch, asked):
     with monkeypatch.context() as patch:
-        patch.setattr(LOOP, "_steps", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(LOOP.State, "load", lambda *_: (_ for _ in ()).throw(Killed))  # after the folder appeared, before the first step
         with pytest.raises(Killed):
             run_of("vae", tmp_path / "run", **asked)
     assert run_of("vae", tmp_path / "run", resume=True, **asked).meta["state"] == "done"
@@ -332,8 +332,8 @@ def test_absorbers_fit_and_come_back(tmp_path, name):
     assert again.meta["parameters"] > 0
     draw = [model.sample(20, generator=torch.Generator().manual_seed(1)) for model in (run.model, again.model)]
     assert torch.equal(*draw)
-    if again.model.likelihood if hasattr(again.model, "likelihood") else None:
-        assert torch.equal(run.model.log_prob(DIGITS.test.x[:5]), again.model.log_prob(DIGITS.test.x[:5]))
+    if isinstance(again.model, Density):
+        assert torch.allclose(run.model.log_prob(DIGITS.test.x[:5]), again.model.log_prob(DIGITS.test.x[:5]), rtol=1e-12)
 
 
 def test_a_closed_form_that_fails_leaves_nothing(tmp_path):

@@ -81,7 +81,8 @@ class DCGAN(Learner):
         super().prepare(x, y)
         if self.spec.levels is None:
             low, high = x.amin(0), x.amax(0)
-            self.scale.shift, self.scale.unit = (low + high) / 2, ((high - low) / 2).clamp_min(1e-6)
+            self.scale.shift = ((low + high) / 2).to(self.scale.shift)
+            self.scale.unit = ((high - low) / 2).clamp_min(1e-6).to(self.scale.unit)
 
     def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """Fakes in (-1, 1), (n, C, H, W)."""

@@ -10,25 +10,22 @@ import contextlib
 import copy
 import json
 import math
-import shutil
-import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from dalm.core import Absorber, DalmError, Density, Generative, Learner, build, config, evaluating
 from dalm.data import Data
+from dalm.train.journal import Journal, forget_after, journal_of, polite
 from dalm.train.options import Diverged, Options, options, resolve
-from dalm.train.run import Run, read_meta, write
+from dalm.train.run import Run, read_meta
 from dalm.train.state import Batches, State, rate, stream
 
 CHECK_EVERY = 10  # steps between looks at the loss: each look waits for the accelerator
@@ -58,17 +55,10 @@ def fit(model: Generative, data: Data, *, out: str | Path | None = None, resume:
     if model.spec != data.spec:
         raise DalmError(f"the model was built for {model.spec}, but the data are {data.spec}; build it from data.spec")
     folder = Path(out) if out is not None else _fresh(f"runs/{model.family}-{data.name}")
-    if resume and folder.exists():
-        run = _reopen(folder, model, data, wanted)
-        if run.meta["state"] == "done":
-            return Run.open(folder, run.meta["fit"]["device"])
-    else:
-        run = _start(folder, model, data, resolve(wanted, model, len(data.train)))
-    chosen = Options(**run.meta["fit"])
-    if isinstance(run.model, Learner):
-        _learn(run, data, chosen, progress)
-    else:
-        _absorb(run, data, chosen)
+    with torch.random.fork_rng():
+        run = _reopen(folder, model, data, wanted) if resume and folder.exists() else _start(folder, model, data, wanted)
+        if isinstance(run.model, Learner) and run.meta["state"] != "done":
+            _learn(run, data, Options(**run.meta["fit"]), progress)
     run.model.eval()
     return run
 
@@ -78,21 +68,30 @@ def _fresh(stem: str) -> Path:
     return next(path for k in range(1, 10**6) if not (path := Path(f"{stem}-{k}")).exists())
 
 
-def _start(folder: Path, model: Generative, data: Data, chosen: Options) -> Run:
-    """A new run folder, with a first checkpoint of a model that learns."""
+def _start(folder: Path, model: Generative, data: Data, wanted: Options) -> Run:
+    """A new run: finished if the model absorbs, else with a first checkpoint to go on from."""
     if folder.exists():
         raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or resume the run that is in it")
+    chosen = resolve(wanted, model, len(data.train))
     model.to(chosen.device)
-    if not isinstance(model, Learner):
+    labels = data.train.y if model.conditional else None
+    if isinstance(model, Learner):
+        model.prepare(data.train.x, labels)  # on the CPU: the data may be larger than the accelerator
+        chosen = measured(model, data, chosen)
         run = Run.create(folder, model, data, chosen)
-        run.appear()
-        return run
-    model.prepare(data.train.x, data.train.y if model.conditional else None)
-    chosen = measured(model, data, chosen)
-    run = Run.create(folder, model, data, chosen)
-    State(model, chosen).save(folder.with_name(f".{folder.name}.partial") / "checkpoint.safetensors")
-    run.appear()
-    return run
+        State(model, chosen).save(run.path / "checkpoint.safetensors")
+    else:
+        took = duration(lambda: _absorb(model, data, chosen))
+        run = Run.create(folder, model, data, chosen)
+        run.finish("done", model.state_dict(), took)
+    return run.appear(folder)
+
+
+def _absorb(model: Generative, data: Data, chosen: Options) -> None:
+    assert isinstance(model, Absorber)
+    generator = torch.Generator().manual_seed(stream(chosen.seed, "absorb", 0))
+    labels = data.train.y if model.conditional else None
+    model.absorb(data.train.x.to(model.device), None if labels is None else labels.to(model.device), generator)
 
 
 def _reopen(folder: Path, model: Generative, data: Data, wanted: Options) -> Run:
@@ -105,15 +104,15 @@ def _reopen(folder: Path, model: Generative, data: Data, wanted: Options) -> Run
     if meta["model"] != json.loads(json.dumps(config(model))):
         differ = [f"{k}={meta['model'].get(k)}" for k, v in config(model).items() if meta["model"].get(k) != json.loads(json.dumps(v))]
         raise DalmError(f"{folder} holds another model: there {', '.join(differ)}; ask for the same, or choose another folder")
-    asked = {
-        name: value for name, value in asdict(wanted).items() if value != getattr(Options(), name) and name not in ("seconds", "device")
-    }
-    for name, value in asked.items():
-        if meta["fit"][name] != value:
+    started, now = meta["fit"], asdict(resolve(wanted, model, len(data.train)))
+    asked = {name for name, value in asdict(wanted).items() if value != getattr(Options(), name)}
+    for name in asked - {"device"} - ({"validations", "snapshots"} if wanted.seconds else set()):
+        if started[name] != now[name]:
             raise DalmError(
-                f"{folder} was started with {name}={meta['fit'][name]}, not {value}; ask for the same, or choose another folder"
+                f"{folder} was started with {name}={started[name]}, not {now[name]}; ask for the same, or choose another folder"
             )
-    return Run(folder, build(meta["model"]).to(meta["fit"]["device"]), meta)
+    device = meta["fit"]["device"]
+    return Run.open(folder, device) if meta["state"] == "done" else Run(folder, build(meta["model"]).to(device), meta)
 
 
 def measured(model: Learner, data: Data, chosen: Options) -> Options:
@@ -127,21 +126,20 @@ def measured(model: Learner, data: Data, chosen: Options) -> Options:
     compile_parts(state.model, trial)
     times: list[float] = []
     while len(times) < 5 or (sum(times) < 0.02 * chosen.seconds and len(times) < 200):
-        start = time.perf_counter()
-        losses = take_step(state, batches, trial)
-        losses[0].item()
-        times.append(time.perf_counter() - start)
-    start = time.perf_counter()
-    validate(state, data, trial)
-    look = time.perf_counter() - start
-    start = time.perf_counter()
-    snapshot(state, trial)
-    show = time.perf_counter() - start
-    validations = min(chosen.validations, max(1, int(CHEAP / 2 * chosen.seconds / max(look, 1e-6))))
-    snapshots = min(chosen.snapshots, int(CHEAP / 2 * chosen.seconds / max(show, 1e-6)))
+        times.append(duration(lambda: take_step(state, batches, trial)[0].item()))
+    look, show = duration(lambda: validate(state, data, trial)), duration(lambda: snapshot(state, trial))
+    validations = min(chosen.validations, max(1, int(CHEAP / 2 * chosen.seconds / look)))
+    snapshots = min(chosen.snapshots, int(CHEAP / 2 * chosen.seconds / show))
     left = chosen.seconds - (time.perf_counter() - began) - validations * look - snapshots * show
     steps = max(1, int(left / float(np.median(times[len(times) // 5 :]))))
     return replace(chosen, steps=steps, validations=validations, snapshots=snapshots)
+
+
+def duration(action: Callable[[], object]) -> float:
+    """Seconds that an action takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
 
 
 def compile_parts(model: Learner, chosen: Options) -> None:
@@ -151,31 +149,17 @@ def compile_parts(model: Learner, chosen: Options) -> None:
             part.compile()
 
 
-def _absorb(run: Run, data: Data, chosen: Options) -> None:
-    began = time.perf_counter()
-    assert isinstance(run.model, Absorber)
-    device = chosen.device or "cpu"
-    generator = torch.Generator().manual_seed(stream(chosen.seed, "absorb", 0))
-    labels = None if data.train.y is None else data.train.y.to(device)
-    try:
-        run.model.absorb(data.train.x.to(device), labels, generator)
-    except DalmError:
-        shutil.rmtree(run.path)
-        raise
-    run.finish("done", run.model.state_dict(), time.perf_counter() - began)
-
-
 def _learn(run: Run, data: Data, chosen: Options, progress: bool) -> None:
     """Take the remaining steps, and close the run."""
     assert isinstance(run.model, Learner)
     state = State(run.model.train(), chosen)
     state.load(run.path / "checkpoint.safetensors")
-    _forget_after(run.path / "log.jsonl", state.step)
+    forget_after(run.path / "log.jsonl", state.step)
     compile_parts(run.model, chosen)
-    before = torch.get_rng_state()
     try:
-        with deterministic(chosen), _polite() as stopping, (run.path / "log.jsonl").open("a") as log, _bar(run, progress) as bar:
-            ended = _steps(run, state, data, chosen, _Journal(log, bar, state), stopping)
+        with deterministic(chosen), polite() as stopping, journal_of(run, state, progress) as journal:
+            ended = _steps(run, state, data, chosen, journal, stopping)
+        state.check()
         state.model.eval()
         weights = state.result()
         run.finish(ended, weights, state.seconds)
@@ -184,11 +168,9 @@ def _learn(run: Run, data: Data, chosen: Options, progress: bool) -> None:
         state.load(run.path / "checkpoint.safetensors")
         run.finish("failed", state.result(), state.seconds, str(error))
         raise
-    finally:
-        torch.set_rng_state(before)
 
 
-def _steps(run: Run, state: State, data: Data, chosen: Options, journal: _Journal, stopping: threading.Event) -> str:
+def _steps(run: Run, state: State, data: Data, chosen: Options, journal: Journal, stopping: threading.Event) -> str:
     """The loop. Returns how it ended: `done` or `stopped`."""
     assert chosen.steps is not None
     batches = _batches(state.model, data, chosen)
@@ -286,87 +268,6 @@ def evenly(steps: int, times: int) -> set[int]:
 def _made(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     return folder
-
-
-def _forget_after(log: Path, step: int) -> None:
-    """Drop the lines of a log that a resumed run will write again."""
-    if log.exists():
-        lines = [line for line in log.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
-        write(log, "".join(line + "\n" for line in lines))
-
-
-class _Journal:
-    """Writes the log and moves the bar."""
-
-    def __init__(self, log: Any, bar: Progress, state: State) -> None:
-        self.log, self.bar, self.state = log, bar, state
-        self.total, self.count = [0.0], 0
-        self.waiting: list[list[Tensor]] = []
-        self.every = max(1, (state.options.steps or 1) // 400)
-        self.task = bar.add_task("", total=state.options.steps, completed=state.step, loss="", rate="")
-
-    def add(self, losses: list[Tensor]) -> None:
-        """Remember the losses of a step, without waiting for the accelerator."""
-        self.waiting.append(losses)
-
-    def look(self) -> None:
-        """Read the waiting losses; raise Diverged if one is not finite."""
-        if not self.waiting:
-            return
-        rows = torch.stack([torch.stack(losses).float() for losses in self.waiting]).cpu()
-        bad = (~torch.isfinite(rows)).any(1).nonzero()[:, 0]
-        if len(bad):
-            step = self.state.step - len(rows) + int(bad[0]) + 1
-            raise Diverged(
-                f"the loss was {rows[bad[0]].tolist()} at step {step}; the last good weights are kept. A smaller lr or clip=1 may help"
-            )
-        self.waiting = []
-        self.total = [a + b for a, b in zip(self.total, rows.sum(0).tolist(), strict=False)] if self.count else rows.sum(0).tolist()
-        self.count += len(rows)
-        losses = [round(total / self.count, 6) for total in self.total]
-        speed = f"{self.state.step / max(self.state.seconds, 1e-9):.3g}"
-        self.bar.update(self.task, completed=self.state.step, loss=" ".join(f"{loss:.4f}" for loss in losses), rate=speed)
-        if self.count >= self.every:
-            self._line(loss=losses, lr=rate(self.state.options, self.state.step - 1))
-            self.count = 0
-
-    def validation(self, value: float) -> None:
-        """Log a validation."""
-        self._line(validation=round(value, 6))
-
-    def _line(self, **content: Any) -> None:
-        self.log.write(json.dumps({"step": self.state.step, "seconds": round(self.state.seconds, 3)} | content) + "\n")
-        self.log.flush()
-
-
-def _bar(run: Run, progress: bool) -> Progress:
-    columns = (
-        TextColumn(run.model.family),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
-        TextColumn("loss {task.fields[loss]}"),
-    )
-    return Progress(*columns, TextColumn("{task.fields[rate]} steps/s"), TimeRemainingColumn(), disable=not progress, transient=True)
-
-
-@contextlib.contextmanager
-def _polite() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop after the step under way."""
-    asked = threading.Event()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,9 @@ class Options:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        for name, choices in (("schedule", ("cosine", "constant")), ("precision", ("float32", "bfloat16"))):
+            if getattr(self, name) not in (None, *choices):
+                raise DalmError(f"{name} is {' or '.join(choices)}, got {getattr(self, name)!r}")
         for name in ("steps", "seconds", "batch_size", "lr", "checkpoint"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):

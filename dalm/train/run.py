@@ -106,25 +106,23 @@ class Run:
     meta: Json = field(default_factory=dict)
 
     @staticmethod
-    def create(path: Path, model: Generative, data: Data, options: Options) -> Run:
-        """Start a run in a new folder, which appears at once and whole."""
-        if path.exists():
-            raise DalmError(f"{path} exists already; nothing was changed. Choose another folder, or resume the run that is in it")
+    def create(folder: Path, model: Generative, data: Data, options: Options) -> Run:
+        """Start a run beside the folder that it will be in; `appear` puts it there, whole."""
         parameters = sum(p.numel() for p in model.parameters())
         meta: Json = {"format": FORMAT, "dalm": dalm.__version__, "state": "running", "model": config(model), "data": about(data)}
         meta |= {"fit": asdict(options), "machine": machine(options.device or "cpu"), "seconds": 0.0, "parameters": parameters}
         meta |= {"error": None, "weights": None}
-        beside = path.with_name(f".{path.name}.partial")
+        beside = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         run = Run(beside, model, meta)
         run.update()
-        run.path = path
         return run
 
-    def appear(self) -> None:
-        """Put the new folder in its place."""
-        os.replace(self.path.with_name(f".{self.path.name}.partial"), self.path)
+    def appear(self, folder: Path) -> Run:
+        """Put the run in its folder at once."""
+        self.path = self.path.rename(folder)
+        return self
 
     def update(self, **changes: Any) -> None:
         """Change the description."""

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from dalm.core import Learner, restore
-from dalm.train.options import Options
+from dalm.train.options import Diverged, Options
 from dalm.train.run import read_tensors, write_tensors
 
+HINT = "A smaller lr or clip=1 may help"
 AVERAGE_EVERY = 8  # steps between updates of the weight average: as good, and an eighth of the cost
 
 
@@ -95,7 +96,7 @@ class State:
     @torch.no_grad()
     def blend(self) -> None:
         """Move the average towards the weights; buffers such as batch statistics are taken as they are."""
-        if self.average is self.model or self.step % AVERAGE_EVERY:
+        if self.average is self.model or (self.step % AVERAGE_EVERY and self.step != self.options.steps):
             return
         decay = min(self.options.ema or 0.0, (1 + self.step) / (10 + self.step)) ** AVERAGE_EVERY
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
@@ -125,8 +126,15 @@ class State:
         for prefix, part in parts:
             yield from ((f"{prefix}/{name}", value) for name, value in part.items())
 
+    def check(self) -> None:
+        """Raise Diverged if a weight is not finite: a finite loss can have an infinite gradient."""
+        for name, weight in self.model.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise Diverged(f"the weights {name} were not finite at step {self.step}; the last good ones are kept. {HINT}")
+
     def save(self, path: Path) -> None:
-        """Write all of it."""
+        """Write all of it, if it is sound."""
+        self.check()
         note = {"step": self.step, "seconds": self.seconds, "best_value": repr(self.best_value), "since_best": self.since_best}
         write_tensors(path, dict(self._tensors()), note)
 
