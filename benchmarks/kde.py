@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from common import Json, arguments, ratio, save, show, spread, table, take_turns, timed  # isort: skip
+from common import Json, arguments, ratio, save, spread, table, take_turns, timed  # isort: skip
 import torch
 from sklearn.neighbors import KernelDensity
 from torch import Tensor
@@ -113,9 +113,9 @@ def speed(dims: int, width: float, n: int, repeats: int, best: Json) -> Json:
 def print_speeds(found: list[Json]) -> None:
     """The table of seconds and ratios."""
     names = ("dalm", "dalm_1_thread", "sklearn_default", "sklearn_best")
-    rows = [[f["dims"], *(f["seconds"][n]["median"] for n in names), *(show(r) for r in f["ratios"].values())] for f in found]
+    rows = [[f["dims"], *(f["seconds"][n]["median"] for n in names), *(r["median"] for r in f["ratios"].values())] for f in found]
     titles = ["dims", *(f"{n} s" for n in names), *(found[0]["ratios"] if found else [])]
-    table("Seconds (median), and ratios with intervals", titles, rows)
+    table("Seconds and ratios (medians; intervals are in the JSON)", titles, rows)
 
 
 def print_errors(found: list[Json]) -> None:

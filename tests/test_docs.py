@@ -77,6 +77,7 @@ def execute(page: Path) -> list[str]:
 def test_readme_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("dalm.verbs.SAMPLES", 500)  # enough to see that it works
     began = time.monotonic()
     ran = execute(ROOT / "README.md")
     assert "python" in ran
@@ -111,7 +112,9 @@ def test_the_readme_shows_every_family():
 
 
 def test_the_machine_reads_blocks_as_a_person_does():
-    page = "a\n```sh\nmake demo # all\ndalm fit vae digits \\\n  --seconds 60 --out r\n```\nb\n```python\nf(seconds=60)\n```\n```\nno\n```\n"
+    page = (
+        "a\n```sh\nmake demo # all\ndalm fit vae digits \\\n  --seconds 60 --out r\n```\nb\n```python\nf(seconds=60)\n```\n```\nno\n```\n"
+    )
     found = blocks(page)
     assert [(block.line, block.language) for block in found] == [(2, "sh"), (8, "python"), (11, "")]
     assert commands(hasten(found[0].text)) == [["make", "demo"], ["dalm", "fit", "vae", "digits", "--seconds", "2", "--out", "r"]]

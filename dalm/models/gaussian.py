@@ -8,7 +8,9 @@ Maximum likelihood takes the mean x̄ and the covariance S / n, S = Σ_i (x_i - 
     μ = (κ m + n x̄) / (κ + n)
     Σ = (Ψ + S + κ n / (κ + n) (x̄ - m)(x̄ - m)ᵀ) / (ν + n + D + 2)
 
-The prior is the default of Fraley & Raftery (2007): m = x̄, κ = 0.01, ν = D + 2 and Ψ = the mean variance times the identity.
+The prior's centre is m = x̄ and its mode the isotropic covariance of the same total variance, with the least weight that
+leaves it proper, ν = D: then Σ = (1 - λ) S / n + λ (tr S / nD) I with λ = (2 D + 2) / (2 D + 2 + n), a shrinkage that few
+data need and many data do not feel.
 
 Discrete data are scored by the chain rule of binned conditionals (`dalm.dist.NormalChain`). The fit sees each level as the
 uniform on its bin, which adds Sheppard's 1/12 to each variance and keeps constant entries from having none.
@@ -50,7 +52,7 @@ class Gaussian(Density, Absorber):
 
     Args:
         spec: what one datum is.
-        estimate: `"mle"`, or `"map"` under the default normal–inverse-Wishart prior.
+        estimate: `"mle"`, `"map"`, or `"auto"`: maximum likelihood from ten data for each dimension on.
 
     >>> model = Gaussian(Spec((2,)))
     >>> round(model.log_prob(torch.zeros(1, 2)).item(), 4)  # standard normal until it has learned: -log 2π
@@ -62,8 +64,10 @@ class Gaussian(Density, Absorber):
     mean: Tensor
     factor: Tensor
 
-    def __init__(self, spec: Spec, estimate: Literal["mle", "map"] = "mle") -> None:
+    def __init__(self, spec: Spec, estimate: Literal["auto", "mle", "map"] = "auto") -> None:
         super().__init__(spec)
+        if estimate not in ("auto", "mle", "map"):
+            raise DalmError(f"gaussian's estimate is 'auto', 'mle' or 'map', got {estimate!r}")
         self.estimate = estimate
         self.register_buffer("mean", torch.zeros(spec.dims, dtype=torch.float64))
         self.register_buffer("factor", torch.eye(spec.dims, dtype=torch.float64))
@@ -71,11 +75,10 @@ class Gaussian(Density, Absorber):
     def absorb(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
         """Take mean and covariance of (N, *spec.shape)."""
         mean, s = scatter(x, self.spec.levels)
-        if self.estimate == "map":
-            psi = s.trace() / s.numel() ** 0.5 / len(x) * torch.eye(len(s)).to(s)
-            mean, covariance = posterior_mode(mean, s, len(x), (mean, 0.01, psi, len(s) + 2.0))
-        else:
-            covariance = s / len(x)
+        covariance = s / len(x)
+        if self.estimate == "map" or (self.estimate == "auto" and len(x) < 10 * len(s)):
+            psi = (2 * len(s) + 2) * covariance.diagonal().mean() * torch.eye(len(s)).to(s)
+            mean, covariance = posterior_mode(mean, s, len(x), (mean, 0.01, psi, float(len(s))))
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if failed:
             rank = int(torch.linalg.matrix_rank(covariance, hermitian=True))

@@ -12,7 +12,7 @@ decomposition of the table T = U Vᵀ, kept to double precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import final
 
 import torch
@@ -21,13 +21,16 @@ from torch import Tensor
 from dalm.core import Absorber, DalmError, Density, Spec
 from dalm.dist import log_normal_mass
 
-QUERIES, ROWS = 1024, 2048  # pairs in a block: small enough for the cache, large enough for the matrix product
-PAIRS = 2e7  # pairs that one step of the bandwidth search may look at
+QUERIES, ROWS = 256, 1024  # pairs in a block: small enough for the cache, large enough for the matrix product
+KEPT = 3e7  # features of remembered rows kept at once; beyond, they are made again for each block of queries, eight times as large
+COST = 2e9  # entries of pairs that one step of the bandwidth search may look at
 Features = tuple[Tensor, Tensor]
 
 
 class RealKernel:
     """log N(x; c, h² I) as features."""
+
+    rank = 1
 
     def __init__(self, width: float, rows: Tensor) -> None:
         self.width, self.centre = width, rows.double().mean(0)
@@ -50,8 +53,8 @@ class LevelKernel:
         grid = torch.arange(levels, dtype=torch.float64)
         table = log_normal_mass(grid[:, None], grid, torch.tensor(width, dtype=torch.float64), levels)
         u, s, vt = torch.linalg.svd(table)
-        rank = int((s > s[0] * 1e-14).sum())
-        self.left, self.right = u[:, :rank] * s[:rank].sqrt(), (vt[:rank] * s[:rank, None].sqrt()).T.contiguous()
+        self.rank = r = int((s > s[0] * 1e-13).sum())
+        self.left, self.right = u[:, :r] * s[:r].sqrt(), (vt[:r] * s[:r, None].sqrt()).T.contiguous()
 
     def query(self, x: Tensor) -> Features:
         """Features (B, D rank) and terms (B,) of data."""
@@ -77,27 +80,29 @@ def log_kernel_sums(kernel: Kernel, x: Tensor, rows: Tensor, own: Tensor | None 
         rows: what was remembered.
         own: (B,) index of the row to leave out for each datum.
     """
-    return torch.cat([_log_sums(kernel, q, rows, o) for q, o in zip(x.split(QUERIES), _split(own, len(x)), strict=True)])
+    narrow = len(rows) * x.shape[1] * kernel.rank <= KEPT
+    kept = [kernel.row(part) for part in rows.split(ROWS)] if narrow else None
+    sums = []
+    for queries in torch.arange(len(x), device=x.device).split(QUERIES if narrow else 8 * QUERIES):
+        blocks = kept or (kernel.row(part) for part in rows.split(ROWS))
+        sums.append(_log_sums(kernel.query(x[queries]), blocks, None if own is None else own[queries]))
+    return torch.cat(sums) if sums else torch.zeros(0, dtype=torch.float64, device=x.device)
 
 
-def _split(own: Tensor | None, n: int) -> list[Tensor | None]:
-    return [None] * -(-n // QUERIES) if own is None else list(own.split(QUERIES))
-
-
-def _log_sums(kernel: Kernel, x: Tensor, rows: Tensor, own: Tensor | None) -> Tensor:
-    features, term = kernel.query(x)
-    top = torch.full_like(term, -torch.inf)
-    total = torch.zeros_like(term)
-    for start in range(0, len(rows), ROWS):
-        others, offset = kernel.row(rows[start : start + ROWS])
+def _log_sums(query: Features, blocks: Iterable[Features], own: Tensor | None) -> Tensor:
+    """Running log-sum-exp of one block of queries over all blocks of rows."""
+    features, term = query
+    top, total, start = torch.full_like(term, -torch.inf), torch.zeros_like(term), 0
+    for others, offset in blocks:
         scores = torch.addmm(offset, features, others.T)
         if own is not None:
-            inside = ((own >= start) & (own < start + ROWS)).nonzero()[:, 0]
+            inside = ((own >= start) & (own < start + len(others))).nonzero()[:, 0]
             scores[inside, own[inside] - start] = -torch.inf
         higher = torch.maximum(top, scores.amax(1)).clamp_min(-1e300)
-        # Past the maximum single precision is enough: each summand is at most one.
-        total = total * (top - higher).exp() + scores.sub_(higher[:, None]).float().exp_().sum(1, dtype=torch.float64)
-        top = higher
+        # Past the maximum single precision is enough: each summand is at most one. Below e^-80 it would be denormal, and ten times as slow.
+        summands = scores.sub_(higher[:, None]).float().clamp_min_(-80).exp_()
+        total = total * (top - higher).exp() + summands.sum(1, dtype=torch.float64)
+        top, start = higher, start + len(others)
     return term + top + total.log()
 
 
@@ -157,7 +162,7 @@ class KDE(Density, Absorber):
         if self.conditional:
             self.prior = torch.bincount(self.labels, minlength=self.spec.classes).to(self.prior) / len(x)
         if self.bandwidth is None:
-            picked = torch.randperm(len(x), generator=generator)[: max(64, int(PAIRS / len(x)))].to(self.rows.device)
+            picked = torch.randperm(len(x), generator=generator)[: max(64, int(COST / x.numel()))].to(self.rows.device)
             spread = max(self.rows.double().std(0).square().mean().sqrt().item(), 1e-6)
             self.width.fill_(maximise(lambda h: self._left_out(h, picked), spread * 1e-4, spread * 2))
 
