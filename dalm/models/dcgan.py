@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dalm.core import DalmError, Learner, Loss, Recipe, Spec
+from dalm.core import DalmError, Learner, Loss, Recipe, Spec, within
 from dalm.nn import Scale, beside, halvings, image_grid, one_hot
 
 
@@ -47,9 +47,10 @@ class DCGAN(Learner):
     family, year, paper = "dcgan", 2016, "Radford et al., Unsupervised representation learning with DCGANs"
     recipe = Recipe(lr=2e-4, betas=(0.5, 0.999), batch_size=64, clip=0.0, ema=0.99, schedule="constant", precision="bfloat16")
 
-    def __init__(self, spec: Spec, conditional: bool = False, latent: int = 64, width: int = 32) -> None:
+    def __init__(self, spec: Spec, conditional: bool = False, latent: int = 64, width: int = 16) -> None:
         super().__init__(spec, conditional)
         self.latent, self.width = latent, width
+        within(self.family, 1, latent=latent, width=width)
         channels, height, columns = image_grid(spec, self.family)
         if min(height, columns) < 4:
             raise DalmError(f"dcgan needs images of at least 4 × 4, got shape {spec.shape}")

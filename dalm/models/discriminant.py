@@ -72,10 +72,10 @@ class Discriminant(Density, Absorber):
         self.means = torch.stack([mean for mean, _ in moments]).to(self.means)
         if self.kind == "lda":
             pooled = torch.stack([s for _, s in moments]).sum(0)
-            self.factors = self._factor(pooled / len(x), torch.cat(centred))[None].to(self.factors)
+            self.factors = self._factor(pooled / len(x), torch.cat(centred))[None].to(self.factors).contiguous()
         else:
             factors = [self._factor(s / len(rows), rows) for (_, s), rows in zip(moments, centred, strict=True)]
-            self.factors = torch.stack(factors).to(self.factors)
+            self.factors = torch.stack(factors).to(self.factors).contiguous()
 
     def _factor(self, covariance: Tensor, centred: Tensor) -> Tensor:
         shrink = ledoit_wolf(centred) if self.shrinkage is None else self.shrinkage

@@ -83,7 +83,7 @@ class Gaussian(Density, Absorber):
         if failed:
             rank = int(torch.linalg.matrix_rank(covariance, hermitian=True))
             raise DalmError(f"gaussian's covariance is singular: rank {rank} of {len(s)} from {len(x)} data; use estimate='map'")
-        self.mean, self.factor = mean.to(self.mean), factor.to(self.mean)
+        self.mean, self.factor = mean.to(self.mean), factor.to(self.mean).contiguous()
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         return normal(self.mean, self.factor, self.spec.levels).log_prob(x.flatten(1).to(self.mean))

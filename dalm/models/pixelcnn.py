@@ -5,9 +5,9 @@ An image is a sequence of pixels, row by row, and the chain rule makes its proba
     P(x) = Π_i P(x_i | x_1 … x_{i-1})
 
 Two stacks of causal convolutions compute every factor at once. The vertical stack sees the rows above, the horizontal stack
-the pixels to the left and, through the vertical one, all rows above: together they see every earlier pixel, without a blind
-spot. The input is shifted by one row for the first stack and by one column for the second, so no convolution needs a mask.
-Each layer is gated, tanh(a) ⊙ σ(b).
+the pixels to the left and, through the vertical one, the rows above: together they see every earlier pixel within their
+reach of `depth` + 3 rows or columns, without a blind spot. The input is shifted by one row for the first stack and by one
+column for the second, so no convolution needs a mask. Each layer is gated, tanh(a) ⊙ σ(b).
 
 Sampling feeds one row and one pixel at a time through the same layers and keeps what they saw last, so that an image costs one pass
 in all instead of one pass for each pixel.
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dalm.core import DalmError, Density, Learner, Loss, Recipe, Spec
+from dalm.core import DalmError, Density, Learner, Loss, Recipe, Spec, within
 from dalm.dist import Bernoulli, Categorical, LogisticMixture, Output
 from dalm.nn import Columns, Rows, image_grid, pointwise
 
@@ -120,7 +120,7 @@ class PixelCNN(Density, Learner):
 
     family, year, paper = "pixelcnn", 2016, "van den Oord et al., Conditional image generation with PixelCNN decoders"
     likelihood = "exact"
-    recipe = Recipe(lr=2e-3, batch_size=32, precision="bfloat16")
+    recipe = Recipe(lr=2e-3, batch_size=16, precision="bfloat16")
 
     def __init__(
         self,
@@ -136,6 +136,9 @@ class PixelCNN(Density, Learner):
         super().__init__(spec, conditional)
         self.width, self.depth, self.kernel, self.output = width, depth, kernel, output
         self.components, self.dropout = components, dropout
+        within(self.family, 0, width=width, depth=depth)
+        within(self.family, 1, kernel=kernel, components=components)
+        within(self.family, 0, 0.99, dropout=dropout or 0.0)
         if kernel % 2 == 0:
             raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
         if spec.levels is None:

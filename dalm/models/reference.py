@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from dalm.core import Absorber, Density, Generative, Spec
+from dalm.core import Absorber, Density, Generative, Spec, within
 
 
 @final
@@ -68,6 +68,7 @@ class Histogram(Density, Absorber):
 
     def __init__(self, spec: Spec, bins: int = 64) -> None:
         super().__init__(spec)
+        within(self.family, 1, bins=bins)
         self.bins = bins
         count = spec.levels or bins
         self.register_buffer("log_mass", torch.full((spec.dims, count), -math.log(count), dtype=torch.float64))

@@ -18,7 +18,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from dalm.core import Bound, DalmError, Latent, Learner, Loss, Recipe, Spec, evaluating
+from dalm.core import Bound, DalmError, Latent, Learner, Loss, Recipe, Spec, evaluating, within
 from dalm.dist import Bernoulli, Categorical, LogisticMixture, Normal, Output
 from dalm.nn import Down, Scale, Up, beside, halvings, image_grid, mlp, one_hot
 
@@ -58,6 +58,8 @@ class VAE(Bound, Latent, Learner):
     ) -> None:
         super().__init__(spec, conditional)
         self.latent, self.net, self.width, self.depth, self.output, self.samples = latent, net, width, depth, output, samples
+        within(self.family, 1, latent=latent, depth=depth, samples=samples)
+        within(self.family, 0, width=width)
         self.grid = image_grid(spec, self.family)
         self.says = self._output(self.grid[0])
         self.scale = Scale(spec)

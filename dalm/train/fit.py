@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import json
 import math
 import threading
@@ -25,7 +26,7 @@ from dalm.core import Absorber, DalmError, Density, Generative, Learner, build, 
 from dalm.data import Data
 from dalm.train.journal import Journal, forget_after, journal_of, polite
 from dalm.train.options import Diverged, Options, options, resolve
-from dalm.train.run import Run, read_meta
+from dalm.train.run import Run, read_meta, vacant, write
 from dalm.train.state import Batches, State, rate, stream
 
 CHECK_EVERY = 10  # steps between looks at the loss: each look waits for the accelerator
@@ -70,8 +71,7 @@ def _fresh(stem: str) -> Path:
 
 def _start(folder: Path, model: Generative, data: Data, wanted: Options) -> Run:
     """A new run: finished if the model absorbs, else with a first checkpoint to go on from."""
-    if folder.exists():
-        raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or resume the run that is in it")
+    vacant(folder)
     chosen = resolve(wanted, model, len(data.train))
     model.to(chosen.device)
     labels = data.train.y if model.conditional else None
@@ -105,7 +105,7 @@ def _reopen(folder: Path, model: Generative, data: Data, wanted: Options) -> Run
         differ = [f"{k}={meta['model'].get(k)}" for k, v in config(model).items() if meta["model"].get(k) != json.loads(json.dumps(v))]
         raise DalmError(f"{folder} holds another model: there {', '.join(differ)}; ask for the same, or choose another folder")
     started, now = meta["fit"], asdict(resolve(wanted, model, len(data.train)))
-    asked = {name for name, value in asdict(wanted).items() if value != getattr(Options(), name)}
+    asked = {"seed"} | {name for name, value in asdict(wanted).items() if value != getattr(Options(), name)}
     for name in asked - {"device"} - ({"validations", "snapshots"} if wanted.seconds else set()):
         if started[name] != now[name]:
             raise DalmError(
@@ -183,7 +183,7 @@ def _steps(run: Run, state: State, data: Data, chosen: Options, journal: Journal
         if state.step % CHECK_EVERY == 0 or state.step in looks or state.step == chosen.steps:
             journal.look()
         if state.step in shows:
-            np.save(_made(run.path / "samples") / f"step-{state.step:08d}.npy", snapshot(state, chosen))
+            keep_snapshot(run.path / "samples", state, chosen)
         if state.step in looks and (value := validate(state, data, chosen)) is not None:
             journal.validation(value)
             if state.consider(value):
@@ -256,6 +256,14 @@ def snapshot(state: State, chosen: Options) -> Any:
         return state.average.sample(64, generator=generator).cpu().numpy()
 
 
+def keep_snapshot(folder: Path, state: State, chosen: Options) -> None:
+    """Write a snapshot under the step's number."""
+    folder.mkdir(exist_ok=True)
+    content = io.BytesIO()
+    np.save(content, snapshot(state, chosen))
+    write(folder / f"step-{state.step:08d}.npy", content.getvalue())
+
+
 def evenly(steps: int, times: int) -> set[int]:
     """Steps at which something happens `times` times, the last step among them.
 
@@ -263,11 +271,6 @@ def evenly(steps: int, times: int) -> set[int]:
     [5, 10]
     """
     return {math.ceil(steps * (k + 1) / times) for k in range(times)}
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ class Journal:
         losses = [round(total / self.count, 6) for total in self.total]
         speed = f"{self.state.step / max(self.state.seconds, 1e-9):.3g}"
         self.bar.update(self.task, completed=self.state.step, loss=" ".join(f"{loss:.4f}" for loss in losses), rate=speed)
-        if self.count >= self.every:
+        if self.count >= self.every or self.state.step == self.state.options.steps:
             self._line(loss=losses, lr=rate(self.state.options, self.state.step - 1))
             self.count = 0
 

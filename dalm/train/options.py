@@ -88,11 +88,7 @@ def resolve(asked: Options, model: torch.nn.Module, rows: int) -> Options:
     """Fill every gap: from the family's recipe, the machine, and a default budget of 60 seconds."""
     if asked.steps is not None and asked.seconds is not None:
         raise DalmError(f"the budget is steps or seconds, not both; got steps={asked.steps} and seconds={asked.seconds}")
-    device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DalmError(f"there is no device {device!r} here: {str(error).splitlines()[0]}. 'cpu' always works") from None
+    device = available(asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     resolved = replace(asked, device=device)
     if asked.steps is None and asked.seconds is None:
         resolved = replace(resolved, seconds=60.0)
@@ -101,6 +97,15 @@ def resolve(asked: Options, model: torch.nn.Module, rows: int) -> Options:
         resolved = replace(resolved, **recipe)
         resolved = replace(resolved, batch_size=min(resolved.batch_size or rows, rows), precision=supported(resolved.precision, device))
     return resolved
+
+
+def available(device: str) -> str:
+    """The device, or DalmError if it is not here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DalmError(f"there is no device {device!r} here: {str(error).splitlines()[0]}. 'cpu' always works") from None
+    return device
 
 
 def supported(precision: str | None, device: str) -> Literal["float32", "bfloat16"]:

@@ -22,7 +22,7 @@ from torch import Tensor
 import dalm
 from dalm.core import DalmError, Generative, build, config
 from dalm.data import Data
-from dalm.train.options import Options
+from dalm.train.options import Options, available
 
 FORMAT = 1
 Json = dict[str, Any]
@@ -31,8 +31,20 @@ Json = dict[str, Any]
 def write(path: Path, content: bytes | str) -> None:
     """Write a file whole or not at all."""
     beside = path.with_name(f".{path.name}.partial")
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(beside, path)
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def vacant(folder: Path) -> None:
+    """Raise DalmError unless a folder of this name can be made."""
+    if folder.exists():
+        raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or go on with what is in it by --resume")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise DalmError(f"{folder} cannot be made: {above} is a file. Choose another folder")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], note: Json | None = None) -> str:
@@ -148,6 +160,7 @@ class Run:
         folder = Path(path)
         meta = read_meta(folder)
         weights = folder / "weights.safetensors"
+        available(device)
         if meta["weights"] is None or not weights.exists():
             raise DalmError(f"the run {folder} is incomplete (state {meta['state']!r}, no weights); finish it with --resume")
         if hashlib.sha256(weights.read_bytes()).hexdigest() != meta["weights"]:
@@ -165,10 +178,9 @@ def read_meta(folder: Path) -> Json:
         version = int(meta["format"])
     except (ValueError, KeyError, TypeError) as error:
         raise DalmError(f"{path} is not the description of a run: {error!r}. Restore it, or fit again") from None
-    if version > FORMAT:
-        raise DalmError(
-            f"{folder} has run format {version}, newer than {FORMAT}, the newest that dalm {dalm.__version__} reads; update dalm"
-        )
+    if version != FORMAT:
+        what = f"newer than {FORMAT}, the newest read here; update dalm" if version > FORMAT else "unknown; fit again"
+        raise DalmError(f"{folder} has run format {version}, {what}")
     if meta.get("digest") != digest(meta):
         raise DalmError(f"{path} was edited after the run wrote it, so its numbers cannot be trusted. Restore it, or fit again")
     return dict(meta)
