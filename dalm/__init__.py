@@ -19,6 +19,8 @@ __version__ = "0.1.0"
 # OpenMP threads that wait by spinning stall for seconds when another process wants their core; waiting asleep slows small models by
 # a factor of two. A short spin avoids both (figures in docs/log.md). It has no effect if torch was imported first.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+# What cuBLAS asks for to give the same bits every time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 if TYPE_CHECKING:
     from dalm import models

@@ -196,6 +196,9 @@ def _run(name: str, arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"dalm: {error}", file=sys.stderr)
+        return 2
 
 
 Field = tuple[str, Any, Any]

@@ -10,6 +10,7 @@ import abc
 import contextlib
 import difflib
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -188,17 +189,15 @@ class Generative(nn.Module, abc.ABC):
     @property
     def device(self) -> torch.device:
         """Where the model lives."""
-        return self._anchor.device
+        return next(self._tensors(), torch.zeros(())).device
 
     @property
     def dtype(self) -> torch.dtype:
         """The floating-point type of its state."""
-        return self._anchor.dtype
+        return next((t for t in self._tensors() if t.is_floating_point()), torch.zeros(())).dtype
 
-    @property
-    def _anchor(self) -> Tensor:
-        tensors = (t for source in (self.parameters(), self.buffers()) for t in source if t.is_floating_point())
-        return next(tensors, torch.zeros(()))
+    def _tensors(self) -> Iterator[Tensor]:
+        return itertools.chain(self.parameters(), self.buffers())
 
     def extra_repr(self) -> str:
         """The configuration, so that `repr` shows it."""
@@ -253,20 +252,64 @@ class Bound(Density):
     likelihood = "bound"
 
     @abc.abstractmethod
-    def importance_bound(self, x: Tensor, y: Tensor | None = None, samples: int = 128, generator: torch.Generator | None = None) -> Tensor:
-        """The bound with `samples` importance samples, (B,) nats; it grows towards log P(x) with their number."""
+    def _importance_bound(self, x: Tensor, y: Tensor | None, samples: int, generator: torch.Generator) -> Tensor: ...
+
+    @final
+    @torch.no_grad()
+    def importance_bound(
+        self, x: Tensor, y: int | Tensor | None = None, samples: int = 128, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The bound with `samples` importance samples, (B,) nats; it grows towards log P(x) with their number.
+
+        Args:
+            x: data, (B, *spec.shape).
+            y: class label or (B,) labels; `None` sums over the classes of a conditional model.
+            samples: importance samples for each datum.
+            generator: their noise; by default the same at each call.
+        """
+        within(self.family, 1, samples=samples)
+        x = x.to(self.device)
+        labels = self._labels(y, len(x))
+        self.spec.check(x, labels)
+        generator = generator or torch.Generator(self.device).manual_seed(0)
+        if self.conditional and labels is None:
+            bounds = [self.importance_bound(x, k, samples, generator) for k in range(self.spec.classes)]
+            return (torch.stack(bounds, 1) + self.prior.log().to(bounds[0].dtype)).logsumexp(1)
+        with evaluating(self):
+            return self._importance_bound(x, labels, samples, generator)
 
 
 class Latent(Generative):
     """A model with a code for each datum."""
 
     @abc.abstractmethod
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Codes of data, (B, latent)."""
+    def _encode(self, x: Tensor, y: Tensor | None) -> Tensor: ...
 
     @abc.abstractmethod
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """Most typical data of codes, (B, *spec.shape)."""
+    def _decode(self, z: Tensor, y: Tensor | None) -> Tensor: ...
+
+    @final
+    @torch.no_grad()
+    def encode(self, x: Tensor, y: int | Tensor | None = None) -> Tensor:
+        """Codes of data (B, *spec.shape), (B, latent); a conditional model needs the labels."""
+        x = x.to(self.device)
+        labels = self._needed(y, len(x))
+        self.spec.check(x, labels)
+        with evaluating(self):
+            return self._encode(x, labels)
+
+    @final
+    @torch.no_grad()
+    def decode(self, z: Tensor, y: int | Tensor | None = None) -> Tensor:
+        """Most typical data of codes (B, latent), (B, *spec.shape); a conditional model needs the labels."""
+        labels = self._needed(y, len(z))
+        with evaluating(self):
+            return self._decode(z.to(self.device), labels).to(self.spec.dtype)
+
+    def _needed(self, y: int | Tensor | None, n: int) -> Tensor | None:
+        if self.conditional and y is None:
+            raise DalmError(f"the codes of a conditional {self.family} depend on the class; give the labels y")
+        return self._labels(y, n)
 
 
 class Learner(Generative):

@@ -10,7 +10,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +93,7 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         DalmError: the data are not those of the run.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    return _score(run, _same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"])), seed)
-
-
-def _score(run: Run, data: Data, seed: int) -> Json:
+    data = _same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
     samples, speed = _draw(run.model, seed)
     scores = _likelihoods(run.model, data) | evaluate(samples, data.train.x, data.test.x, data.spec, seed=seed)
     found: Json = {
@@ -128,19 +125,23 @@ def _draw(model: Generative, seed: int) -> tuple[Tensor, float]:
     generator = torch.Generator(model.device).manual_seed(seed)
     model.sample(1, generator=generator)
     began = time.perf_counter()
-    samples = torch.cat([model.sample(500, generator=generator).cpu() for _ in range(SAMPLES // 500)])
+    if isinstance(model, Copycat):  # a row drawn twice would tell it from fresh data
+        samples = model.sample(min(SAMPLES, len(model.rows)), generator=generator).cpu()
+    else:
+        samples = torch.cat([model.sample(500, generator=generator).cpu() for _ in range(SAMPLES // 500)])
     return samples, len(samples) / (time.perf_counter() - began)
 
 
 def _likelihoods(model: Generative, data: Data) -> dict[str, Metric]:
     if not isinstance(model, Density):
         return {}
-    x = data.test.x[:ROWS]
+    x = data.test.some(ROWS).x
     with torch.no_grad():
         nats = torch.cat([model.log_prob(part).cpu() for part in x.split(500)])
     scores = {"bits_per_dim": likelihood(nats, data.spec.dims, model.likelihood)}
-    if isinstance(model, Bound) and not model.conditional:
-        tight = torch.cat([model.importance_bound(part, samples=TIGHT).cpu() for part in x[:TIGHT_ROWS].split(250)])
+    if isinstance(model, Bound):
+        rows = data.test.some(TIGHT_ROWS).x
+        tight = torch.cat([model.importance_bound(part, samples=TIGHT).cpu() for part in rows.split(250)])
         scores["importance_bits_per_dim"] = likelihood(tight, data.spec.dims, model.likelihood)
     return scores
 
@@ -153,7 +154,7 @@ def _gallery(path: Path, samples: Tensor, data: Data) -> None:
         samples=samples.numpy(),
         nearest_train=data.train.x[neighbours(samples, data.train.x, data.spec)].numpy(),
         nearest_heldout=data.test.x[neighbours(samples, data.test.x, data.spec)].numpy(),
-        real=data.test.x[:SHOWN].numpy(),
+        real=data.test.some(SHOWN).x.numpy(),
     )
     write(path, content.getvalue())
 
@@ -216,10 +217,10 @@ def compare(
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
     asked = [_family(name).family for name in families or [family.family for family in FAMILIES]]
     names = [name for name in dict.fromkeys(asked) if name not in _RIVALS]
-    _free(folder, loaded, resume)
     resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
+    board = _board(loaded, options, conditional)
+    _free(folder, board, resume)
     folder.mkdir(parents=True, exist_ok=True)
-    board = _board(loaded, options)
     _keep(folder, board)
     for name in [*names, *_RIVALS]:
         row = _row(folder, name, loaded, resume=resume, conditional=conditional, progress=progress, **options)
@@ -234,20 +235,23 @@ def _keep(folder: Path, board: Json) -> None:
     write(folder / "scoreboard.json", json.dumps(board, indent=1))
 
 
-def _free(folder: Path, data: Data, resume: bool) -> None:
-    """Refuse a folder that is taken, or that holds a comparison of other data."""
-    board = folder / "scoreboard.json"
-    if not (resume and board.exists()):
+def _free(folder: Path, board: Json, resume: bool) -> None:
+    """Refuse a folder that is taken, or that holds another comparison."""
+    path = folder / "scoreboard.json"
+    if not (resume and path.exists()):
         vacant(folder)
-    elif json.loads(board.read_text()).get("fingerprint") != data.fingerprint:
-        raise DalmError(f"{folder} holds a comparison of other data than {data.name} {data.fingerprint}; choose another folder")
+    there = json.loads(path.read_text()) if path.exists() else board
+    for name in ("fingerprint", "budget", "seed", "conditional"):
+        if there.get(name) != board[name]:
+            known = f"{folder} holds a comparison with {name} {there.get(name)}, not {board[name]}"
+            raise DalmError(f"{known}; ask for the same, or choose another folder")
 
 
 _RIVALS: dict[str, type[Generative]] = {"held-out real data": Copycat} | {family.family: family for family in REFERENCES}
 """The reference rows. Held-out real data are a copycat of the validation split."""
 
 
-def _board(data: Data, options: Json) -> Json:
+def _board(data: Data, options: Json, conditional: bool) -> Json:
     spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
     budget = {name: options[name] for name in ("seconds", "steps") if options.get(name)} or {"seconds": 60.0}
     board = {
@@ -257,6 +261,7 @@ def _board(data: Data, options: Json) -> Json:
         "spec": spec,
         "fingerprint": data.fingerprint,
         "seed": options.get("seed", 0),
+        "conditional": conditional,
     }
     board |= {"date": datetime.date.today().isoformat(), "machine": machine(options.get("device") or "cpu"), "budget": budget}
     return board | {"notes": list(data.notes), "rows": [], "explain": EXPLAIN}
@@ -279,12 +284,12 @@ def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool
     own = {"conditional": True} if conditional and "conditional" in signature(family) else {}
     try:
         model = make(family, data, options.get("seed", 0), **own)
-        source = replace(data, train=data.val) if name == "held-out real data" else data
-        run = train(model, source, out=path, resume=resume, progress=progress, **options)
+        learn_from = data.val if name == "held-out real data" else None
+        run = train(model, data, out=path, resume=resume, progress=progress, learn_from=learn_from, **options)
         if run.meta["state"] == "stopped":
             raise KeyboardInterrupt
         scored = path / "metrics.json"
-        found = json.loads(scored.read_text()) if scored.exists() else _score(run, data, options.get("seed", 0))
+        found = json.loads(scored.read_text()) if scored.exists() else score(run, data, seed=options.get("seed", 0))
     except Exception as error:
         reason = str(error) if isinstance(error, DalmError | Diverged) else f"{type(error).__name__}: {error}"
         return row | {"error": reason, "run": path.name if path.exists() else None}

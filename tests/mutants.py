@@ -151,6 +151,7 @@ class Careless(Gaussian):
     def __init__(self, spec: Spec, conditional: bool = False) -> None:
         super().__init__(spec)
         self.conditional = conditional
+        self.register_buffer("prior", torch.ones(max(1, spec.classes)))
 
 
 TINY_VAE = {"latent": 2, "width": 16, "depth": 1, "samples": 16}

@@ -67,8 +67,10 @@ def _sizes(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
 def labels_beside(path: Path) -> Path | None:
     """The file of labels that belongs to a file of images by MNIST's naming, if there is one."""
     name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+    if name == path.name.removesuffix(".gz"):
+        return None
     found = [path.with_name(name + end) for end in ("", ".gz") if path.with_name(name + end).is_file()]
-    return found[0] if found and found[0] != path else None
+    return found[0] if found else None
 
 
 def idx_folder(folder: Path) -> dict[str, Path] | None:

@@ -19,23 +19,24 @@ from dalm.dist.bins import log_normal_mass
 def scatter(x: Tensor, levels: int | None) -> tuple[Tensor, Tensor]:
     """Mean (D,) and scatter matrix Σ (x - mean)(x - mean)ᵀ (D, D) of data (N, *shape), in float64.
 
-    A level counts as the uniform distribution on its bin, which has variance 1/12 (Sheppard 1898).
+    A level counts as uniform on its bin (dequantised), which adds 1/12 to each variance.
 
     >>> scatter(torch.tensor([[0.0], [2.0]]), levels=None)[1]
     tensor([[2.]], dtype=torch.float64)
     """
-    flat = x.flatten(1).double()
-    mean = flat.mean(0)
+    blocks = x.flatten(1).split(4096)  # so that memory does not grow with the data
+    mean = sum((block.double().sum(0) for block in blocks), torch.zeros(())) / len(x)
+    centred = (block.double() - mean for block in blocks)
     within = 0.0 if levels is None else len(x) / 12
-    return mean, (flat - mean).T @ (flat - mean) + within * torch.eye(len(mean)).to(flat)
+    return mean, sum((c.T @ c for c in centred), within * torch.eye(len(mean)).to(mean))
 
 
-def normal(mean: Tensor, factor: Tensor, levels: int | None) -> Normal:
+def normal(mean: Tensor, factor: Tensor, levels: int | None) -> NormalLike:
     """The normal distribution N(mean, factor factorᵀ) over data (B, D), real or on levels."""
     return NormalDensity(mean, factor) if levels is None else NormalChain(mean, factor, levels)
 
 
-class Normal(Protocol):
+class NormalLike(Protocol):
     """A distribution over vectors."""
 
     def log_prob(self, x: Tensor) -> Tensor:

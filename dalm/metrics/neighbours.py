@@ -15,6 +15,7 @@ from dalm.core import DalmError, Spec
 from dalm.metrics.features import FeatureSpace
 
 COMPONENTS = 64
+BLOCK = 16_384  # rows of a pool that are searched at once
 
 
 def flat(x: Tensor, spec: Spec) -> Tensor:
@@ -44,7 +45,11 @@ def copying_space(train: Tensor, spec: Spec) -> FeatureSpace:
     mean, axes = torch.as_tensor(pca.mean_).double(), torch.as_tensor(pca.components_).double().T
     # Projected in float64 and rounded after, or equal rows in blocks of different size would differ by a rounding error.
     name = f"pca64#{hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:8]}"
-    return FeatureSpace(name, lambda x: ((flat(x, spec).double() - mean) @ axes).float())
+
+    def project(x: Tensor) -> Tensor:
+        return torch.cat([((flat(block, spec).double() - mean) @ axes).float() for block in x.split(BLOCK)])
+
+    return FeatureSpace(name, project)
 
 
 def nearest(x: Tensor, pool: Tensor, *, itself: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -81,4 +86,7 @@ def neighbours(samples: Tensor, pool: Tensor, spec: Spec) -> Tensor:
     >>> neighbours(torch.tensor([[0.9]]), torch.tensor([[0.0], [1.0]]), Spec((1,)))
     tensor([1])
     """
-    return nearest(flat(samples, spec), flat(pool, spec))[1]
+    points = flat(samples, spec)
+    found = [nearest(points, flat(block, spec)) for block in pool.split(BLOCK)]
+    best = torch.stack([distance for distance, _ in found]).argmin(0)
+    return torch.stack([index for _, index in found]).gather(0, best[None])[0] + BLOCK * best

@@ -12,8 +12,9 @@ The prior's centre is m = x̄ and its mode the isotropic covariance of the same 
 leaves it proper, ν = D: then Σ = (1 - λ) S / n + λ (tr S / nD) I with λ = (2 D + 2) / (2 D + 2 + n), a shrinkage that few
 data need and many data do not feel.
 
-Discrete data are scored by the chain rule of binned conditionals (`dalm.dist.NormalChain`). The fit sees each level as the
-uniform on its bin, which adds Sheppard's 1/12 to each variance and keeps constant entries from having none.
+Discrete data are scored by the chain rule of binned conditionals (`dalm.dist.NormalChain`). The moments are those of
+uniformly dequantised levels, which adds 1/12 to each variance and keeps constant entries from having none; so on levels the
+fit is by maximum likelihood of the dequantised data, not of the masses.
 """
 
 from __future__ import annotations

@@ -200,7 +200,10 @@ class KDE(Density, Absorber):
         """The remembered rows at places (n,) in [0, 1), each among those of its class."""
         if y is None:
             return self.rows[(place * len(self.rows)).long()]
-        order, counts = self.labels.argsort(stable=True), torch.bincount(self.labels, minlength=self.spec.classes)
+        counts = torch.bincount(self.labels, minlength=self.spec.classes)
+        if not counts[y].all():
+            raise DalmError(f"kde saw no data of class {int(y[counts[y] == 0][0])}, so it cannot sample any")
+        order = self.labels.argsort(stable=True)
         return self.rows[order[(counts.cumsum(0) - counts)[y] + (place * counts[y]).long()]]
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:

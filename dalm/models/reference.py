@@ -78,13 +78,19 @@ class Histogram(Density, Absorber):
 
     def absorb(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
         """Count (N, *spec.shape)."""
-        flat = x.flatten(1).to(self.low)
+        blocks = x.flatten(1).split(4096)  # so that memory does not grow with the data
         if self.spec.levels is None:
-            self.low, self.step = flat.amin(0), ((flat.amax(0) - flat.amin(0)) / self.bins).clamp_min(1e-9)
-            self.normal = torch.stack([flat.mean(0), 2 * flat.std(0).clamp_min(1e-9)])
+            self._measure(x.flatten(1).to(self.low))
         counts = torch.ones_like(self.log_mass)
-        counts.scatter_add_(1, self._bin(flat).clamp(0, counts.shape[1] - 1).T, torch.ones_like(flat.T))
+        for flat in blocks:
+            index = self._bin(flat.to(self.low)).clamp(0, counts.shape[1] - 1).T
+            counts.scatter_add_(1, index, torch.ones_like(index, dtype=counts.dtype))
         self.log_mass = (counts / counts.sum(1, keepdim=True)).log()
+
+    def _measure(self, flat: Tensor) -> None:
+        """Take the range of each real entry."""
+        self.low, self.step = flat.amin(0), ((flat.amax(0) - flat.amin(0)) / self.bins).clamp_min(1e-9)
+        self.normal = torch.stack([flat.mean(0), 2 * flat.std(0).clamp_min(1e-9)])
 
     def _bin(self, flat: Tensor) -> Tensor:
         return ((flat - self.low) / self.step).floor().long()

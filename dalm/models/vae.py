@@ -18,7 +18,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from dalm.core import Bound, DalmError, Latent, Learner, Loss, Recipe, Spec, evaluating, within
+from dalm.core import Bound, DalmError, Latent, Learner, Loss, Recipe, Spec, within
 from dalm.dist import Bernoulli, Categorical, LogisticMixture, Normal, Output
 from dalm.nn import Down, Scale, Up, beside, halvings, image_grid, mlp, one_hot
 
@@ -122,18 +122,11 @@ class VAE(Bound, Latent, Learner):
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         return torch.stack([self.elbo(x, y, generator) for _ in range(self.samples)]).mean(0)
 
-    @torch.no_grad()
-    def importance_bound(self, x: Tensor, y: Tensor | None = None, samples: int = 128, generator: torch.Generator | None = None) -> Tensor:
-        """The importance-weighted bound (Burda et al. 2016) of each datum, (B,) nats."""
-        self.spec.check(x, y)
-        if self.conditional and y is None:
-            raise DalmError("the importance bound of a conditional vae needs the class labels y")
-        generator = generator or torch.Generator(self.device).manual_seed(0)
-        with evaluating(self):
-            mean, log_std = self.posterior(x.to(self.device), y)
-            total = torch.full((len(x),), -torch.inf, device=self.device, dtype=mean.dtype)
-            for _ in range(samples):
-                total = torch.logaddexp(total, self._log_weight(x.to(self.device), y, mean, log_std, generator))
+    def _importance_bound(self, x: Tensor, y: Tensor | None, samples: int, generator: torch.Generator) -> Tensor:
+        mean, log_std = self.posterior(x, y)
+        total = torch.full((len(x),), -torch.inf, device=mean.device, dtype=mean.dtype)
+        for _ in range(samples):
+            total = torch.logaddexp(total, self._log_weight(x, y, mean, log_std, generator))
         return total - math.log(samples)
 
     def _log_weight(self, x: Tensor, y: Tensor | None, mean: Tensor, log_std: Tensor, generator: torch.Generator) -> Tensor:
@@ -142,19 +135,11 @@ class VAE(Bound, Latent, Learner):
         z = mean + log_std.exp() * eps
         return self.log_likelihood(x, z, y) + (eps.square() - z.square()).sum(1) / 2 + log_std.sum(1)
 
-    @torch.no_grad()
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Mean of q(z|x), (B, latent)."""
-        self.spec.check(x, y)
-        with evaluating(self):
-            return self.posterior(x.to(self.device), y)[0]
+    def _encode(self, x: Tensor, y: Tensor | None) -> Tensor:
+        return self.posterior(x, y)[0]
 
-    @torch.no_grad()
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """Mean of p(x|z) rounded to the data's units, (B, *spec.shape)."""
-        with evaluating(self):
-            mean = self.says.mean(self.decoder(beside(z, self._label(y, z))))
-        return self._units(mean)
+    def _decode(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self._units(self.says.mean(self.decoder(beside(z, self._label(y, z)))))
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         z = noise(self.scale.shift.new_zeros(n, self.latent), generator)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -243,7 +244,7 @@ def _gallery(folder: Path, shape: tuple[int, ...], absent: dict[str, str]) -> di
         # numpy leaves a damaged archive open when it is given a path.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found = {name: _checked(stored[name], shape) for name in PICTURES if name in stored}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         absent["gallery"] = f"its gallery.npz cannot be shown ({error})"
         return {}
     return found

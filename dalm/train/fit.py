@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from dalm.core import Absorber, DalmError, Density, Generative, Learner, build, config, evaluating
-from dalm.data import Data
+from dalm.data import Data, Split
 from dalm.train.journal import Journal, forget_after, journal_of, polite
 from dalm.train.options import Diverged, Options, options, resolve
 from dalm.train.run import Run, read_meta, vacant, write
@@ -34,7 +34,16 @@ SCORED = 512  # validation rows scored during training
 CHEAP = 0.1  # largest share of a time budget that goes into validation and snapshots
 
 
-def fit(model: Generative, data: Data, *, out: str | Path | None = None, resume: bool = False, progress: bool = True, **asked: Any) -> Run:
+def fit(
+    model: Generative,
+    data: Data,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    learn_from: Split | None = None,
+    **asked: Any,
+) -> Run:
     """Fit a model to the training split and write a run folder.
 
     A `Learner` takes gradient steps, an `Absorber` learns at once. Ctrl-C saves and stops; `resume=True` with the same call
@@ -46,6 +55,7 @@ def fit(model: Generative, data: Data, *, out: str | Path | None = None, resume:
         out: the run folder, which must not exist yet; by default `runs/FAMILY-DATA`, numbered.
         resume: continue the run in `out` if there is one, start it if there is none.
         progress: show a progress bar.
+        learn_from: what an `Absorber` remembers, in place of the training split: how held-out data become a reference row.
         **asked: see `dalm.train.Options`.
 
     Raises:
@@ -57,7 +67,7 @@ def fit(model: Generative, data: Data, *, out: str | Path | None = None, resume:
         raise DalmError(f"the model was built for {model.spec}, but the data are {data.spec}; build it from data.spec")
     folder = Path(out) if out is not None else _fresh(f"runs/{model.family}-{data.name}")
     with torch.random.fork_rng():
-        run = _reopen(folder, model, data, wanted) if resume and folder.exists() else _start(folder, model, data, wanted)
+        run = _reopen(folder, model, data, wanted) if resume and folder.exists() else _start(folder, model, data, wanted, learn_from)
         if isinstance(run.model, Learner) and run.meta["state"] != "done":
             _learn(run, data, Options(**run.meta["fit"]), progress)
     run.model.eval()
@@ -69,7 +79,7 @@ def _fresh(stem: str) -> Path:
     return next(path for k in range(1, 10**6) if not (path := Path(f"{stem}-{k}")).exists())
 
 
-def _start(folder: Path, model: Generative, data: Data, wanted: Options) -> Run:
+def _start(folder: Path, model: Generative, data: Data, wanted: Options, learn_from: Split | None) -> Run:
     """A new run: finished if the model absorbs, else with a first checkpoint to go on from."""
     vacant(folder)
     chosen = resolve(wanted, model, len(data.train))
@@ -81,17 +91,17 @@ def _start(folder: Path, model: Generative, data: Data, wanted: Options) -> Run:
         run = Run.create(folder, model, data, chosen)
         State(model, chosen).save(run.path / "checkpoint.safetensors")
     else:
-        took = duration(lambda: _absorb(model, data, chosen))
+        took = duration(lambda: _absorb(model, learn_from or data.train, chosen))
         run = Run.create(folder, model, data, chosen)
         run.finish("done", model.state_dict(), took)
     return run.appear(folder)
 
 
-def _absorb(model: Generative, data: Data, chosen: Options) -> None:
+def _absorb(model: Generative, split: Split, chosen: Options) -> None:
     assert isinstance(model, Absorber)
     generator = torch.Generator().manual_seed(stream(chosen.seed, "absorb", 0))
-    labels = data.train.y if model.conditional else None
-    model.absorb(data.train.x.to(model.device), None if labels is None else labels.to(model.device), generator)
+    labels = split.y if model.conditional else None
+    model.absorb(split.x.to(model.device), None if labels is None else labels.to(model.device), generator)
 
 
 def _reopen(folder: Path, model: Generative, data: Data, wanted: Options) -> Run:
@@ -165,8 +175,9 @@ def _learn(run: Run, data: Data, chosen: Options, progress: bool) -> None:
         run.finish(ended, weights, state.seconds)
         run.model.load_state_dict(weights)
     except Diverged as error:
+        best, seconds = state.best, state.seconds
         state.load(run.path / "checkpoint.safetensors")
-        run.finish("failed", state.result(), state.seconds, str(error))
+        run.finish("failed", best or state.result(), seconds, str(error))
         raise
 
 
@@ -237,15 +248,14 @@ def autocast(chosen: Options) -> torch.autocast:
 
 @torch.no_grad()
 def validate(state: State, data: Data, chosen: Options) -> float | None:
-    """Mean negative log probability of the first validation rows in nats per datum, or None for a model without one."""
+    """Mean negative log probability of some validation rows in nats per datum, or None for a model without one."""
     model = state.average
     if not isinstance(model, Density):
         return None
-    x, y = data.val.x[:SCORED], data.val.y[:SCORED] if data.val.y is not None and model.conditional else None
+    held = data.val.some(SCORED)
+    labels = held.y if model.conditional else None
     with autocast(chosen):
-        scores = [
-            model.log_prob(part, label) for part, label in zip(x.split(128), y.split(128) if y is not None else [None] * 4, strict=False)
-        ]
+        scores = [model.log_prob(held.x[k : k + 128], None if labels is None else labels[k : k + 128]) for k in range(0, len(held), 128)]
     return -torch.cat(scores).double().mean().item()
 
 
@@ -279,11 +289,12 @@ def deterministic(chosen: Options) -> Iterator[None]:
     if (chosen.device or "cpu") == "cpu":
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = benchmark

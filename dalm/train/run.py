@@ -43,8 +43,8 @@ def vacant(folder: Path) -> None:
     if folder.exists():
         raise DalmError(f"{folder} exists already; nothing was changed. Choose another folder, or go on with what is in it by --resume")
     above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise DalmError(f"{folder} cannot be made: {above} is a file. Choose another folder")
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise DalmError(f"{folder} cannot be made: {above} is not a folder that can be written to. Choose another")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], note: Json | None = None) -> str:
@@ -144,6 +144,8 @@ class Run:
 
     def finish(self, state: str, weights: dict[str, Tensor], seconds: float, error: str | None = None) -> None:
         """Write the weights and close the run: `done`, `stopped` or `failed`."""
+        for found in ("metrics.json", "gallery.npz"):  # of other weights, if this run was scored before it was resumed
+            (self.path / found).unlink(missing_ok=True)
         sha = write_tensors(self.path / "weights.safetensors", weights)
         self.update(state=state, weights=sha, seconds=round(seconds, 3), error=error, parameters=self._size(weights))
         if state == "done":

@@ -98,7 +98,7 @@ class State:
         """Move the average towards the weights; buffers such as batch statistics are taken as they are."""
         if self.average is self.model or (self.step % AVERAGE_EVERY and self.step != self.options.steps):
             return
-        decay = min(self.options.ema or 0.0, (1 + self.step) / (10 + self.step)) ** AVERAGE_EVERY
+        decay = min(self.options.ema or 0.0, (1 + self.step) / (10 + self.step)) ** (self.step % AVERAGE_EVERY or AVERAGE_EVERY)
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         for mine, live in zip(self.average.buffers(), self.model.buffers(), strict=True):
             mine.copy_(live)
@@ -123,6 +123,7 @@ class State:
         for k, optimiser in enumerate(self.optimisers):
             moments = optimiser.state_dict()["state"].items()
             parts.append((f"optimiser.{k}", {f"{i}.{name}": value for i, state in moments for name, value in state.items()}))
+        parts += [(name, part) for name, part in self.loaded.items() if name.startswith("optimiser.")]  # of players not stepped yet
         for prefix, part in parts:
             yield from ((f"{prefix}/{name}", value) for name, value in part.items())
 
