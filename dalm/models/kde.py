@@ -107,18 +107,21 @@ def _log_sums(query: Features, blocks: Iterable[Features], own: Tensor | None) -
 
 
 def maximise(objective: Callable[[float], float], low: float, high: float) -> float:
-    """The argument between `low` and `high` at which `objective` is largest, to 1 %: a coarse grid, then Brent's method.
+    """The argument at which `objective` is largest, to 1 %: halved from `high` on until twice past the peak, then by Brent's method.
 
     >>> round(maximise(lambda h: -math.log(h / 3) ** 2, 0.01, 100.0), 1)
     3.0
     """
     from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
-    grid = torch.linspace(math.log(low), math.log(high), 9).tolist()
-    best = max(range(9), key=lambda k: objective(math.exp(grid[k])))
-    bracket = grid[max(best - 1, 0)], grid[min(best + 1, 8)]
-    found = minimize_scalar(lambda t: -objective(math.exp(t)), bounds=bracket, method="bounded", options={"xatol": 0.01})
-    return math.exp(found.x)
+    tried = [high]
+    scores = [objective(high)]
+    while tried[-1] > low and len(scores) - scores.index(max(scores)) < 3:
+        tried.append(tried[-1] / 2)
+        scores.append(objective(tried[-1]))
+    peak = math.log(tried[scores.index(max(scores))])
+    around = (peak - math.log(2), peak + math.log(2))
+    return math.exp(minimize_scalar(lambda t: -objective(math.exp(t)), bounds=around, method="bounded", options={"xatol": 0.01}).x)
 
 
 @final
@@ -164,7 +167,8 @@ class KDE(Density, Absorber):
         if self.bandwidth is None:
             picked = torch.randperm(len(x), generator=generator)[: max(64, int(COST / x.numel()))].to(self.rows.device)
             spread = max(self.rows.double().std(0).square().mean().sqrt().item(), 1e-6)
-            self.width.fill_(maximise(lambda h: self._left_out(h, picked), spread * 1e-4, spread * 2))
+            lowest = spread * 1e-4 if self.spec.levels is None else 0.1
+            self.width.fill_(maximise(lambda h: self._left_out(h, picked), lowest, spread * 2))
 
     def _left_out(self, width: float, picked: Tensor) -> float:
         """Mean leave-one-out log likelihood of the picked rows."""
