@@ -77,8 +77,8 @@ def label(row: Row, name: str) -> str:
     return str(found.get("label") or inherited or "") if name in LIKELIHOODS else ""
 
 
-def value(found: Record | None) -> tuple[str, str]:
-    """The value and the half-width of its interval, rounded to what the interval allows.
+def value(found: Record | None, most: int = 6) -> tuple[str, str]:
+    """The value and the half-width of its interval, rounded to what the interval allows, with at most so many decimal places.
 
     >>> value({"value": 1.7412, "low": 1.702, "high": 1.781})
     ('1.74', '0.04')
@@ -92,13 +92,13 @@ def value(found: Record | None) -> tuple[str, str]:
     if not (math.isfinite(middle) and math.isfinite(half) and half > 0):
         return _plain(middle), ""
     # One digit of the half-width, two when the first is a 1: ± 0.4, but ± 0.14.
-    places = min(max(0, -math.floor(math.log10(half / 2))), 6)
+    places = min(max(0, -math.floor(math.log10(half / 2))), most)
     return f"{middle:,.{places}f}".replace("-", "−"), f"{half:,.{places}f}"
 
 
-def phrase(row: Row, name: str) -> str:
+def phrase(row: Row, name: str, most: int = 6) -> str:
     """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`."""
-    middle, half = value(record(row, name))
+    middle, half = value(record(row, name), most)
     return SIGNS.get(label(row, name), "") * (middle != "–") + middle + (f" ± {half}" if half else "")
 
 

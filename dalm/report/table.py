@@ -63,7 +63,7 @@ def _cell(row: Row, name: str, bold: bool) -> Text:
         return Text("failed" if name == SHOWN[0] else "", style="red")
     if not row.get("metrics"):
         return Text("…", style="dim")
-    cell = Text(phrase(row, name).replace(" ± ", "±"), style="bold" if bold else "")
+    cell = Text(phrase(row, name, most=3).replace(" ± ", "±"), style="bold" if bold else "")
     cell.append(f" {label(row, name)}" if label(row, name) and record(row, name) else "", style="not bold dim")
     return cell.append(" ⚑" if name in flags(row) else "", style="bold red")
 

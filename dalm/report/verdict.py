@@ -36,8 +36,8 @@ def listing(names: Sequence[str]) -> str:
 
 
 def reference(rows: Sequence[Row], pattern: str) -> Row | None:
-    """The reference row whose name or family matches."""
-    return next((row for row in rows if row.get("reference") and re.search(pattern, f"{name(row)} {row.get('family')}", re.I)), None)
+    """The reference row whose name matches; not its family, since held-out data are remembered as a copycat is."""
+    return next((row for row in rows if row.get("reference") and re.search(pattern, name(row), re.I)), None)
 
 
 def _heading(text: str, group: Sequence[Row]) -> str:
