@@ -186,6 +186,13 @@ class Generative(nn.Module, abc.ABC):
             raise DalmError(f"there is no such class: classes are 0 to {self.spec.classes - 1}, got {labels.unique().tolist()[:9]}")
         return labels
 
+    def _given(self, x: Tensor, y: int | Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Data and labels on the model's device, checked."""
+        x = x.to(self.device)
+        labels = self._labels(y, len(x))
+        self.spec.check(x, labels)
+        return x, labels
+
     @property
     def device(self) -> torch.device:
         """Where the model lives."""
@@ -223,9 +230,7 @@ class Density(Generative):
             y: class label or (B,) labels for log P(x|y); `None` gives log P(x).
             generator: noise of a stochastic bound; by default the same noise at each call.
         """
-        x = x.to(self.device)
-        labels = self._labels(y, len(x))
-        self.spec.check(x, labels)
+        x, labels = self._given(x, y)
         if self.conditional and labels is None:
             return self.class_log_probs(x, generator).logsumexp(1)
         with evaluating(self):
@@ -268,9 +273,7 @@ class Bound(Density):
             generator: their noise; by default the same at each call.
         """
         within(self.family, 1, samples=samples)
-        x = x.to(self.device)
-        labels = self._labels(y, len(x))
-        self.spec.check(x, labels)
+        x, labels = self._given(x, y)
         generator = generator or torch.Generator(self.device).manual_seed(0)
         if self.conditional and labels is None:
             bounds = [self.importance_bound(x, k, samples, generator) for k in range(self.spec.classes)]
@@ -292,9 +295,8 @@ class Latent(Generative):
     @torch.no_grad()
     def encode(self, x: Tensor, y: int | Tensor | None = None) -> Tensor:
         """Codes of data (B, *spec.shape), (B, latent); a conditional model needs the labels."""
-        x = x.to(self.device)
-        labels = self._needed(y, len(x))
-        self.spec.check(x, labels)
+        self._need(y)
+        x, labels = self._given(x, y)
         with evaluating(self):
             return self._encode(x, labels)
 
@@ -302,14 +304,14 @@ class Latent(Generative):
     @torch.no_grad()
     def decode(self, z: Tensor, y: int | Tensor | None = None) -> Tensor:
         """Most typical data of codes (B, latent), (B, *spec.shape); a conditional model needs the labels."""
-        labels = self._needed(y, len(z))
+        self._need(y)
+        labels = self._labels(y, len(z))
         with evaluating(self):
             return self._decode(z.to(self.device), labels).to(self.spec.dtype)
 
-    def _needed(self, y: int | Tensor | None, n: int) -> Tensor | None:
+    def _need(self, y: int | Tensor | None) -> None:
         if self.conditional and y is None:
             raise DalmError(f"the codes of a conditional {self.family} depend on the class; give the labels y")
-        return self._labels(y, n)
 
 
 class Learner(Generative):
