@@ -143,7 +143,7 @@ def measure(name: str, data: Data, steps: int, repeats: int) -> Json:
 
 
 def main() -> None:
-    asked = arguments(__doc__, steps=0, repeats=9, cases=tuple(CASES))
+    asked = arguments(__doc__, steps=0, repeats=7, cases=tuple(CASES))
     steps, repeats = (3, 2) if asked.quick else (asked.steps, asked.repeats)
     data, began = mnist(binary=True), time.perf_counter()
     found = [measure(name, data, steps, repeats) for name in asked.cases]

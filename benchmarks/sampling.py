@@ -38,7 +38,7 @@ def naive(net: PixelCNN, n: int, generator: torch.Generator) -> Tensor:
     with evaluating(net):
         for i in range(height):
             for j in range(width):
-                params = net(x, None)[:, :, i : i + 1, j : j + 1]
+                params = net.params(x, None)[:, :, i : i + 1, j : j + 1]
                 x[:, :, i, j] = net.says.sample(params, generator)[:, :, 0, 0]
     return x.to(net.spec.dtype)
 

@@ -1,4 +1,4 @@
-"""The nouns and the promises: what a datum is, what a model can do, how a model is written down.
+"""The nouns and the promises: what a datum is, what a model can do.
 
 A *Spec* says what one datum is. A *model* is a `torch.nn.Module` that states by inheritance what it can do. Its constructor
 signature is its configuration, so JSON, command-line flags, `repr` and rebuilding all come from one place.
@@ -13,7 +13,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
 import torch
@@ -317,7 +317,7 @@ class Latent(Generative):
 class Learner(Generative):
     """A model that learns by gradients."""
 
-    recipe: ClassVar[Recipe] = Recipe()
+    recipe: Recipe = Recipe()
 
     def prepare(self, x: Tensor, y: Tensor | None) -> None:
         """Take scales and class frequencies from the training data, once, before the first step."""
@@ -368,56 +368,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def signature(cls: type) -> dict[str, inspect.Parameter]:
     """The constructor's parameters by name, with types resolved."""
     return dict(inspect.signature(cls, eval_str=True).parameters)
-
-
-def config(model: Generative) -> dict[str, Any]:
-    """A model's configuration as plain JSON values; nested models too."""
-    return {"family": model.family} | {name: _plain(getattr(model, name)) for name in signature(type(model))}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Generative):
-        return config(value)
-    if isinstance(value, Spec):
-        return asdict(value) | {"shape": list(value.shape)}
-    return list(value) if isinstance(value, tuple) else value
-
-
-def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Generative:
-    """The model that a configuration describes, with its weights if `state` is given. The opposite of `config`."""
-    options = dict(config)
-    name = options.pop("family")
-    if name not in families:
-        raise DalmError(
-            f"there is no family {name!r} among those imported (dalm.models holds our own). {did_you_mean(str(name), families)}"
-        )
-    known = signature(families[name])
-    for option in options:
-        if option not in known:
-            raise DalmError(f"{name} has no option {option!r}. {did_you_mean(option, known)}")
-    model = families[name](**{key: _rich(value) for key, value in options.items()})
-    if state is not None:
-        restore(model, state)
-    return model
-
-
-def _rich(value: Any) -> Any:
-    if isinstance(value, dict):
-        return build(value) if "family" in value else Spec(**value | {"shape": tuple(value["shape"])})
-    return tuple(value) if isinstance(value, list) else value
-
-
-def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load weights. Buffers take the shape they were saved with, for models that remember data."""
-    own = model.state_dict()
-    if own.keys() != state.keys():
-        differ = sorted(own.keys() ^ state.keys())
-        raise DalmError(f"the weights do not belong to this model: {len(differ)} names differ, such as {differ[0]!r}")
-    buffers = dict(model.named_buffers())
-    for name, value in state.items():
-        if name in buffers:
-            owner, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(owner), leaf, value.to(buffers[name]))
-        elif own[name].shape != value.shape:
-            raise DalmError(f"the weights do not fit this model: {name} is {tuple(value.shape)}, expected {tuple(own[name].shape)}")
-    model.load_state_dict(state)

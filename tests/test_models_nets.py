@@ -42,7 +42,7 @@ def seeded(family, spec, seed=0, **options):
 def test_a_pixel_sees_all_earlier_pixels_and_no_other(spec, options):
     model = seeded(PixelCNN, spec, **{"width": 8, "depth": 5, "dropout": 0.0} | options).eval()
     x = torch.randint(spec.levels, (1, *spec.shape), generator=generator()).double().requires_grad_()
-    params = model(x, torch.ones(1, dtype=torch.long) if model.conditional else None)
+    params = model.params(x, torch.ones(1, dtype=torch.long) if model.conditional else None)
     _, height, columns = model.grid
     weights = torch.randn(params.shape, generator=generator(1), dtype=torch.float64)
     for i in range(height * columns):
@@ -82,7 +82,7 @@ def test_pixelcnn_is_the_product_of_its_conditionals():
     spec = Spec((1, 2, 2), levels=3)
     model = seeded(PixelCNN, spec, width=8, depth=2).eval().requires_grad_(False)
     x = everything(spec)
-    logits = model(x, None)[:, :, :, :].log_softmax(1)
+    logits = model.params(x, None)[:, :, :, :].log_softmax(1)
     picked = logits.gather(1, x.long()).flatten(1).sum(1)
     assert torch.allclose(model.log_prob(x), picked)
     assert picked.exp().sum().item() == pytest.approx(1, abs=1e-12)

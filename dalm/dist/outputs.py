@@ -6,6 +6,7 @@ that `LogisticMixture` lets each channel see the channels before it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -120,7 +121,7 @@ class LogisticMixture:
         c, half = self.channels, (self.levels - 1) / 2
         weights, means, scales, couplings = params.unflatten(1, (self.components, -1)).split([1, c, c, c * (c - 1) // 2], 2)
         # A unit output moves the mean by a quarter of the range; the scale starts near a tenth of it and stays above a fiftieth of a bin.
-        log_scale = (scales - 2.3).clamp(-12, 6) + torch.tensor(half).log().item()
+        log_scale = (scales - 2.3).clamp(-12, 6) + math.log(half)
         return weights[:, :, 0].log_softmax(1), half * (1 + means / 2), log_scale.clamp_min(-4.0), couplings.tanh()
 
     def _means(self, means: Tensor, couplings: Tensor, x: Tensor) -> list[Tensor]:

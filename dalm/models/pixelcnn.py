@@ -15,6 +15,7 @@ in all instead of one pass for each pixel.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, cast, final
 
 import torch
@@ -120,7 +121,7 @@ class PixelCNN(Density, Learner):
 
     family, year, paper = "pixelcnn", 2016, "van den Oord et al., Conditional image generation with PixelCNN decoders"
     likelihood = "exact"
-    recipe = Recipe(lr=2e-3, batch_size=16, precision="bfloat16")
+    recipe = Recipe(lr=4e-3, batch_size=16, precision="bfloat16")
 
     def __init__(
         self,
@@ -147,6 +148,8 @@ class PixelCNN(Density, Learner):
         channels, height, columns = self.grid
         small = height * columns <= 256
         width, depth, dropped = width or (64 if small else 32), depth or (5 if small else 7), 0.3 * small if dropout is None else dropout
+        if small:
+            self.recipe = replace(self.recipe, lr=2e-3)
         self.says = self._output(channels)
         self.above = Rows(channels, width, height=3, width=2 * kernel + 1)
         self.left = Columns(channels, width, width=kernel + 1)
@@ -167,7 +170,7 @@ class PixelCNN(Density, Learner):
         """Levels to numbers in [-1, 1]."""
         return x.to(self.dtype) * (2 / (self.levels - 1)) - 1
 
-    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def params(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Output parameters of every pixel given the pixels before it, (B, size, H, W)."""
         scaled = self.scale(x).view(-1, *self.grid)
         v = self.above(F.pad(scaled, (0, 0, 1, 0))[:, :, :-1])
@@ -178,12 +181,17 @@ class PixelCNN(Density, Learner):
             v, h = layer(v, h, y)
         return self.head(F.relu(self.mix(F.relu(h)))).to(self.dtype)
 
+    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Log probability of each datum, (B,): network and output in one graph, because compiling them together pays."""
+        return self.says.log_prob(self.params(x, y), x.view(-1, *self.grid))
+
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        return self.says.log_prob(self(x, y), x.view(-1, *self.grid))
+        out: Tensor = self(x, y)
+        return out
 
     def losses(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> list[Loss]:
         """Nats per entry."""
-        return [(list(self.parameters()), lambda: -self._log_prob(x, y, generator).mean() / self.spec.dims)]
+        return [(list(self.parameters()), lambda: -self(x, y).mean() / self.spec.dims)]
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         channels, height, columns = self.grid

@@ -35,6 +35,7 @@ class VAE(Bound, Latent, Learner):
         width: hidden units of the perceptron, or channels of the convolutions at full size.
         depth: hidden layers of the perceptron.
         output: `"bernoulli"` (two levels), `"categorical"`, `"logistic"` (discretised), `"normal"` (real), or `"auto"`.
+        components: logistics in the mixture of the logistic output.
         samples: draws of z that `log_prob` averages.
 
     >>> model = VAE(Spec((1, 8, 8), levels=17), latent=4)
@@ -54,11 +55,13 @@ class VAE(Bound, Latent, Learner):
         width: int = 0,
         depth: int = 2,
         output: Literal["auto", "bernoulli", "categorical", "logistic", "normal"] = "auto",
+        components: int = 1,
         samples: int = 4,
     ) -> None:
         super().__init__(spec, conditional)
-        self.latent, self.net, self.width, self.depth, self.output, self.samples = latent, net, width, depth, output, samples
-        within(self.family, 1, latent=latent, depth=depth, samples=samples)
+        self.latent, self.net, self.width, self.depth = latent, net, width, depth
+        self.output, self.components, self.samples = output, components, samples
+        within(self.family, 1, latent=latent, depth=depth, components=components, samples=samples)
         within(self.family, 0, width=width)
         self.grid = image_grid(spec, self.family)
         self.says = self._output(self.grid[0])
@@ -85,7 +88,7 @@ class VAE(Bound, Latent, Learner):
             return Normal(channels)
         if name == "bernoulli":
             return Bernoulli(channels)
-        return Categorical(channels, levels) if name == "categorical" else LogisticMixture(channels, levels)
+        return Categorical(channels, levels) if name == "categorical" else LogisticMixture(channels, levels, self.components)
 
     def prepare(self, x: Tensor, y: Tensor | None) -> None:
         """Take class frequencies, and the scale of real data."""

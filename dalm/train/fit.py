@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.core import Absorber, DalmError, Density, Generative, Learner, build, config, evaluating
+from dalm.config import build, config
+from dalm.core import Absorber, DalmError, Density, Generative, Learner, evaluating
 from dalm.data import Data, Split
 from dalm.train.journal import Journal, forget_after, journal_of, polite
 from dalm.train.options import Diverged, Options, options, resolve
@@ -135,6 +136,7 @@ def measured(model: Learner, data: Data, chosen: Options) -> Options:
     state, batches = State(copy.deepcopy(model), trial), _batches(model, data, trial)
     compile_parts(state.model, trial)
     times: list[float] = []
+    take_step(state, batches, trial)  # compiles and allocates, unlike those to come
     while len(times) < 5 or (sum(times) < 0.02 * chosen.seconds and len(times) < 200):
         times.append(duration(lambda: take_step(state, batches, trial)[0].item()))
     look, show = duration(lambda: validate(state, data, trial)), duration(lambda: snapshot(state, trial))

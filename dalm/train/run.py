@@ -20,7 +20,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 import dalm
-from dalm.core import DalmError, Generative, build, config
+from dalm.config import build, config
+from dalm.core import DalmError, Generative
 from dalm.data import Data
 from dalm.train.options import Options, available
 
