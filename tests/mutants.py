@@ -101,8 +101,8 @@ class UnevenPrior(Discriminant):
 class Peeking(PixelCNN):
     family = "peeking"
 
-    def forward(self, x, y):
-        params = super().forward(x, y)
+    def params(self, x, y):
+        params = super().params(x, y)
         return params + self.scale(x).view(-1, *self.grid)[:, :1] * torch.linspace(-1, 1, params.shape[1])[:, None, None]
 
 

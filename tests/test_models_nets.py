@@ -72,7 +72,7 @@ def test_cached_sampling_is_one_pass_for_each_pixel(spec, options):
     with torch.no_grad():
         for i in range(height):
             for j in range(columns):
-                params = model(slow, y)[:, :, i : i + 1, j : j + 1]
+                params = model.params(slow, y)[:, :, i : i + 1, j : j + 1]
                 slow[:, :, i, j] = model.says.sample(params, source)[:, :, 0, 0]
     assert torch.equal(fast.long().view_as(slow), slow)
     assert len(fast.unique()) > 1

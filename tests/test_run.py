@@ -74,6 +74,7 @@ def test_a_run_folder_has_these_files_and_keys(made):
         "width": 16,
         "depth": 2,
         "output": "auto",
+        "components": 1,
         "samples": 4,
     }
     assert meta["data"]["splits"] == {"train": 1100, "val": 197, "test": 500}

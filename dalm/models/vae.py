@@ -44,13 +44,13 @@ class VAE(Bound, Latent, Learner):
     """
 
     family, year, paper = "vae", 2014, "Kingma & Welling, Auto-encoding variational Bayes"
-    recipe = Recipe(lr=2e-3, batch_size=128, precision="bfloat16")
+    recipe = Recipe(lr=2e-3, batch_size=64, precision="bfloat16")
 
     def __init__(
         self,
         spec: Spec,
         conditional: bool = False,
-        latent: int = 32,
+        latent: int = 16,
         net: Literal["auto", "mlp", "conv"] = "auto",
         width: int = 0,
         depth: int = 2,
