@@ -56,10 +56,12 @@ class Spec:
     classes: int = 0
 
     def __post_init__(self) -> None:
-        if not self.shape or any(s < 1 for s in self.shape):
-            raise DalmError(f"a Spec needs a shape of positive sizes, got {self.shape}")
-        if self.levels is not None and not 2 <= self.levels <= 65536:
-            raise DalmError(f"discrete data have between 2 and 65536 levels, got {self.levels}")
+        if not isinstance(self.shape, tuple) or not self.shape or not all(_whole(s) and s >= 1 for s in self.shape):
+            raise DalmError(f"a Spec needs a shape, a tuple of positive whole sizes such as (1, 28, 28); got {self.shape!r}")
+        if self.levels is not None and not (_whole(self.levels) and 2 <= self.levels <= 65536):
+            raise DalmError(f"discrete data have between 2 and 65536 levels, got {self.levels!r}")
+        if not (_whole(self.classes) and self.classes >= 0):
+            raise DalmError(f"the number of classes is a whole number, 0 for none; got {self.classes!r}")
 
     @property
     def kind(self) -> Literal["discrete", "real"]:
@@ -80,17 +82,37 @@ class Spec:
 
     def check(self, x: Tensor, y: Tensor | None = None) -> None:
         """Raise DalmError unless `x` is (B, *shape) of valid values and `y`, if given, (B,) of valid classes."""
-        if tuple(x.shape[1:]) != self.shape:
+        if not isinstance(x, Tensor):
+            raise DalmError(f"expected data as a torch tensor (B, {', '.join(map(str, self.shape))}), got {type(x).__name__}")
+        if not x.dim() or tuple(x.shape[1:]) != self.shape:
             raise DalmError(f"expected data of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
         if self.levels is None and not (x.is_floating_point() and bool(torch.isfinite(x).all())):
             raise DalmError("expected finite real numbers, got " + ("NaN or infinity" if x.is_floating_point() else str(x.dtype)))
-        if self.levels is not None and (x.is_floating_point() or not _within(x, self.levels)):
-            got = str(x.dtype) if x.is_floating_point() else f"values from {x.min()} to {x.max()}"
+        unordered = x.is_floating_point() or x.is_complex()
+        if self.levels is not None and (unordered or not _within(x, self.levels)):
+            got = str(x.dtype) if unordered else f"values from {x.min()} to {x.max()}"
             raise DalmError(f"expected integers from 0 to {self.levels - 1}, got {got}")
         if y is not None and (y.shape != (len(x),) or not _within(y, self.classes)):
             raise DalmError(
                 f"expected {len(x)} class labels from 0 to {self.classes - 1}, got {tuple(y.shape)} labels, {y.unique().tolist()[:9]}"
             )
+
+
+def _whole(value: object) -> bool:
+    """Whether a value is a whole number; True and False are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_seed(seed: object) -> int:
+    """The seed, or DalmError unless every library here takes it.
+
+    >>> check_seed(7)
+    7
+    """
+    if not (isinstance(seed, int) and _whole(seed) and 0 <= seed < 2**32):
+        hint = "seed must not be negative" if isinstance(seed, int) and seed < 0 else f"a seed is a whole number below {2**32}"
+        raise DalmError(f"{hint}, got {seed!r}")
+    return seed
 
 
 def _within(x: Tensor, end: int) -> bool:
@@ -149,8 +171,10 @@ class Generative(nn.Module, abc.ABC):
 
     def __init__(self, spec: Spec, conditional: bool = False) -> None:
         super().__init__()
+        if not isinstance(spec, Spec):
+            raise DalmError(f"{self.family} is built from the Spec of data, such as data.spec; got {spec!r}")
         if conditional and not spec.classes:
-            raise DalmError(f"{self.family} was asked to be conditional, but the data have no class labels")
+            raise DalmError(f"{self.family} was asked to be conditional, but the data have no class labels; give labels, or leave it out")
         self.spec, self.conditional = spec, conditional
         if conditional:
             self.register_buffer("prior", torch.full((spec.classes,), 1 / spec.classes))
@@ -168,6 +192,8 @@ class Generative(nn.Module, abc.ABC):
             y: class label or (n,) labels; `None` draws them from the class prior. Only for conditional models.
             generator: source of randomness, on the model's device.
         """
+        if not (_whole(n) and n >= 0):
+            raise DalmError(f"the number of samples is a whole number from 0, got {n!r}")
         labels = self._labels(y, n)
         if self.conditional and labels is None:
             labels = (
@@ -181,17 +207,20 @@ class Generative(nn.Module, abc.ABC):
             return None
         if not self.conditional:
             raise DalmError(f"{self.family} was not built conditional, so it cannot take a class; build it with conditional=True")
-        labels = torch.as_tensor(y, dtype=torch.long, device=self.device).expand(n)
-        if not _within(labels, self.spec.classes):
+        try:
+            labels = torch.as_tensor(y, device=self.device)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise DalmError(f"there is no such class: classes are 0 to {self.spec.classes - 1}, got {y!r}") from None
+        if labels.is_floating_point() or labels.is_complex() or not _within(labels, self.spec.classes):
             raise DalmError(f"there is no such class: classes are 0 to {self.spec.classes - 1}, got {labels.unique().tolist()[:9]}")
-        return labels
+        if labels.shape not in ((), (n,)):
+            raise DalmError(f"expected one class label or {n} of them, one for each datum, got {tuple(labels.shape)}")
+        return labels.long().expand(n)
 
     def _given(self, x: Tensor, y: int | Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Data and labels on the model's device, checked."""
-        x = x.to(self.device)
-        labels = self._labels(y, len(x))
-        self.spec.check(x, labels)
-        return x, labels
+        self.spec.check(x)
+        return x.to(self.device), self._labels(y, len(x))
 
     @property
     def device(self) -> torch.device:
@@ -283,7 +312,9 @@ class Bound(Density):
 
 
 class Latent(Generative):
-    """A model with a code for each datum."""
+    """A model with a code for each datum, of `latent` numbers."""
+
+    latent: int
 
     @abc.abstractmethod
     def _encode(self, x: Tensor, y: Tensor | None) -> Tensor: ...
@@ -305,6 +336,9 @@ class Latent(Generative):
     def decode(self, z: Tensor, y: int | Tensor | None = None) -> Tensor:
         """Most typical data of codes (B, latent), (B, *spec.shape); a conditional model needs the labels."""
         self._need(y)
+        if not isinstance(z, Tensor) or z.shape[1:] != (self.latent,) or not torch.isfinite(z).all():
+            got = f"{tuple(z.shape)} of {z.dtype}" if isinstance(z, Tensor) else type(z).__name__
+            raise DalmError(f"expected finite codes, a tensor (B, {self.latent}), got {got}")
         labels = self._labels(y, len(z))
         with evaluating(self):
             return self._decode(z.to(self.device), labels).to(self.spec.dtype)
@@ -348,6 +382,9 @@ def within(family: str, low: float, high: float = math.inf, **options: float) ->
     dalm.core.DalmError: vae's latent is at least 1, got 0
     """
     for name, value in options.items():
+        whole = high == math.inf  # options without an upper end are counts
+        if not (_whole(value) if whole else isinstance(value, int | float)):
+            raise DalmError(f"{family}'s {name} is a {'whole ' if whole else ''}number, got {value!r}")
         if not low <= value <= high:
             reach = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
             raise DalmError(f"{family}'s {name} is {reach}, got {value}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -22,7 +23,7 @@ import dalm
 from dalm import core
 from dalm import report as pages
 from dalm.config import build
-from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, did_you_mean, signature
+from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, check_seed, did_you_mean, signature
 from dalm.data import Data, load_data
 from dalm.metrics import EXPLAIN, Metric, evaluate, likelihood, neighbours
 from dalm.models import FAMILIES, REFERENCES, Copycat, Discriminant
@@ -30,7 +31,7 @@ from dalm.train import Diverged, Run, machine, write
 from dalm.train import fit as train
 from dalm.train.options import options as train_options
 from dalm.train.options import resolve
-from dalm.train.run import Json, vacant
+from dalm.train.run import Json, check_run, vacant
 
 SAMPLES = 2000  # drawn for the metrics
 ROWS = 10_000  # most test rows that are scored
@@ -46,7 +47,7 @@ def make(family: str | type[Generative], data: Data, seed: int = 0, **options: A
     """
     name = family if isinstance(family, str) else family.family
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(check_seed(seed))
         if isinstance(family, str):
             return build({"family": name, "spec": data.spec} | options)
         return family(data.spec, **options)
@@ -63,6 +64,9 @@ def fit(model: str | Generative, data: str | Path | Data, **options: Any) -> Run
     Raises:
         DalmError: a name, an option or the data do not suit.
     """
+    if not isinstance(model, str | Generative):
+        given = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise DalmError(f"fit takes a model or the name of a family, got {given}; such as dalm.models.VAE(data.spec), or 'vae'")
     loaded = data if isinstance(data, Data) else load_data(data)
     if isinstance(model, Generative):
         return train(model, loaded, **options)
@@ -73,12 +77,14 @@ def fit(model: str | Generative, data: str | Path | Data, **options: Any) -> Run
 def _family(name: str) -> type[Generative]:
     known = core.families
     if name not in known:
-        raise DalmError(f"there is no family {name!r}. {did_you_mean(name, [f.family for f in FAMILIES])}")
+        raise DalmError(f"there is no family {name!r}. {did_you_mean(str(name), [f.family for f in FAMILIES])}")
     return known[name]
 
 
 def load(path: str | Path, device: str | None = None) -> Generative:
     """The model of a run folder, on the CPU, on `device`, wherever it was trained."""
+    if not isinstance(path, str | Path):
+        raise DalmError(f"load takes the folder of a run, got {type(path).__name__}")
     return Run.open(path, device or "cpu").model
 
 
@@ -93,6 +99,9 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
     Raises:
         DalmError: the data are not those of the run.
     """
+    check_seed(seed)
+    if not isinstance(run, Run | str | Path) or not isinstance(data, Data | None):
+        raise DalmError(f"score takes a run or its folder, and data from load_data; got {type(run).__name__}, {type(data).__name__}")
     run = run if isinstance(run, Run) else Run.open(run)
     data = _same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
     samples, speed = _draw(run.model, seed)
@@ -166,22 +175,33 @@ def sample(run: str | Path, n: int, out: str | Path, *, seed: int = 0, label: in
     Raises:
         DalmError: the run, the number, the class or the ending of `out` do not suit.
     """
-    path = Path(out)
-    if path.suffix not in (".png", ".npz", ".npy"):
+    path = _writable(out)
+    ending = path.suffix.lower()
+    if ending not in (".png", ".npz", ".npy"):
         raise DalmError(f"samples are written as .png, .npz or .npy, got {path.name!r}")
     if n < 1:
         raise DalmError(f"the number of samples is positive, got {n}")
-    if not path.parent.is_dir():
-        raise DalmError(f"there is no folder {path.parent} to write {path.name} into")
     model = load(run, device)
-    generator = torch.Generator(model.device).manual_seed(seed)
+    generator = torch.Generator(model.device).manual_seed(check_seed(seed))
     x = torch.cat([model.sample(min(500, n - k), label, generator).cpu() for k in range(0, n, 500)]).numpy()
-    if path.suffix == ".png":
+    if ending == ".png":
         pages.save_grid(x, path, asdict(model.spec))
         return path
     content = io.BytesIO()
-    np.savez_compressed(content, x=x) if path.suffix == ".npz" else np.save(content, x)
+    np.savez_compressed(content, x=x) if ending == ".npz" else np.save(content, x)
     write(path, content.getvalue())
+    return path
+
+
+def _writable(out: str | Path) -> Path:
+    """The place of a file to be written, or DalmError if none can be."""
+    path = Path(out)
+    if path.is_dir():
+        raise DalmError(f"{path} is a folder; give the name of a file in it, such as {path / 'out.npz'}")
+    if not path.parent.is_dir():
+        raise DalmError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise DalmError(f"the folder {path.parent} cannot be written to; choose another place for {path.name}")
     return path
 
 
@@ -215,6 +235,8 @@ def compare(
         The scoreboard, as in `scoreboard.json`.
     """
     loaded = data if isinstance(data, Data) else load_data(data)
+    if conditional and not loaded.spec.classes:
+        raise DalmError(f"conditional needs class labels, and {loaded.name} has none; leave it out, or give data with labels")
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
     asked = [_family(name).family for name in families or [family.family for family in FAMILIES]]
     names = [name for name in dict.fromkeys(asked) if name not in _RIVALS]
@@ -303,13 +325,17 @@ def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path
     """Build one page from run folders or a comparison, by default `report.html` in the first of them.
 
     Raises:
-        DalmError: a folder is neither a run nor a comparison, or cannot be read.
+        DalmError: a folder is neither a run nor a comparison, cannot be read, or was edited.
     """
     paths = [Path(folder) for folder in folders]
     if not paths:
         raise DalmError("a report needs at least one run folder, or a comparison; none was given")
+    for folder in paths:
+        for run in [folder, *sorted(folder.glob("*/"))]:
+            if (run / "run.json").exists():
+                check_run(run)
     try:
-        return pages.build(paths, Path(out) if out is not None else paths[0] / "report.html")
+        return pages.build(paths, _writable(out) if out is not None else paths[0] / "report.html")
     except ValueError as error:
         raise DalmError(str(error)) from None
 

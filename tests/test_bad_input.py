@@ -94,11 +94,18 @@ BAD = {
     # values
     "no steps": ("fit vae digits --steps 0 --out out", "steps must be positive"),
     "negative seconds": ("fit vae digits --seconds -1 --out out", "seconds must be positive"),
+    "a weight decay of nan": ("fit vae digits --steps 5 --weight-decay nan --out out", "weight_decay must not be negative"),
+    "an average of nan": ("fit vae digits --steps 5 --ema nan --out out", "ema must not be negative"),
+    "a clip of nan to compare": ("compare digits --steps 5 --clip nan --out out", "clip must not be negative"),
     "two budgets": ("fit vae digits --steps 5 --seconds 5 --out out", "not both"),
     "two budgets to compare": ("compare digits --steps 5 --seconds 5 --out out", "not both"),
     "a negative seed": ("fit vae digits --steps 5 --seed -1 --out out", "seed"),
     "a negative seed to compare": ("compare digits --steps 5 --seed -1 --out out", "seed"),
     "a negative data seed": ("fit vae digits --steps 5 --data-seed -1 --out out", "seed"),
+    "a seed beyond all": (f"fit gaussian digits --seed {10**23} --out out", "below 4294967296"),
+    "a negative seed to sample": ("sample plain --seed -1 --out x.png", "seed must not be negative"),
+    "a negative seed to score": ("score plain --seed -1", "seed must not be negative"),
+    "a device without numbers": ("fit vae digits --steps 5 --device meta --out out", "'cpu' always works"),
     "a device that is not there": ("fit vae digits --steps 5 --device tpu --out out", "'cpu' always works"),
     "a device that is not there to compare": ("compare digits --steps 5 --device tpu --out out", "'cpu' always works"),
     "a negative bandwidth": ("fit kde digits --bandwidth -1 --out out", "bandwidth"),
@@ -151,7 +158,12 @@ BAD = {
     "a file in the way to compare": ("compare digits --steps 5 --families gaussian --out words.txt/run", "words.txt"),
     "a bad ending": ("sample plain --out x.jpg", r"\.png, \.npz or \.npy"),
     "a missing place": ("sample plain --out no/x.png", "no folder no"),
+    "a folder for samples": ("sample plain --out nothing/../taken", "taken is a folder"),
+    "a folder for the report": ("report plain --out taken", "taken is a folder"),
+    "a missing place for the report": ("report plain --out no/x.html", "no folder no"),
+    "conditional without classes to compare": ("compare line.npy --families gaussian --conditional --steps 5 --out out", "has none"),
     # classes and numbers of samples
+    "a class beyond all": (f"sample labelled --class {10**23} --out x.png", "classes are 0 to 9"),
     "a class that does not exist": ("sample labelled --class 10 --out x.npz", "classes are 0 to 9"),
     "a negative class": ("sample labelled --class -1 --out x.png", "classes are 0 to 9"),
     "a class for a model without": ("sample plain --class 3 --out x.png", "conditional"),
@@ -172,8 +184,10 @@ BAD = {
     "resume a comparison that is none": ("compare digits --steps 5 --families gaussian --out taken --resume", "taken"),
     "report of nothing": ("report", "."),
     "report of a missing folder": ("report missing", "missing"),
+    "report of an edited run": ("report edited", "was edited"),
+    "report of a run without weights": ("report weightless", "incomplete"),
+    "report of a newer run": ("report newer", "newer.*update dalm"),
     "report of no run": ("report taken", "taken"),
-    "report of a newer run": ("report newer", "newer"),
 }
 
 

@@ -175,6 +175,19 @@ def test_levels_by_type(x: Any, levels: int | None, dtype: torch.dtype) -> None:
     assert np.array_equal(everything.numpy(), np.sort(x.flatten()))
 
 
+def test_values_that_are_levels_already_stay() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (64, 4, 4), dtype=np.uint8)
+    for options in ({}, {"levels": 2}, {"binary": True}):
+        data = load_data(bits, **options)
+        kept = torch.cat([data.train.x, data.val.x, data.test.x])
+        assert data.spec.levels == 2
+        assert int(kept.sum()) == int(bits.sum())
+    few = load_data(np.random.default_rng(0).integers(0, 17, (64, 4, 4), dtype=np.uint8), levels=17)
+    assert few.spec.levels == 17
+    assert int(few.train.x.max()) == 16
+    assert any("below 17" in note for note in few.notes)
+
+
 def test_levels_binary_grey_and_size(tmp_path: Path) -> None:
     x = images(30, 6, 8, 3)
     path = save(tmp_path / "a.npz", x_train=x[:10], x_val=x[10:20], x_test=x[20:])
@@ -262,7 +275,7 @@ def test_idx_types(tmp_path: Path, dtype: str, code: int) -> None:
         ("digits", {"levels": 4, "binary": True}, "not both"),
         ("moons", {"n": 0}, "n must be from 1"),
         ("moons", {"seed": -1}, "seed must be from 0"),
-        (np.array(3), {}, "empty: its shape is"),
+        (np.array(3), {}, "single number: its shape is"),
         (np.zeros((0, 3)), {}, "empty"),
         (np.zeros((9, 1, 1, 1, 1)), {}, r"give \(N, D\)"),
         (np.array([object()]), {}, "type object"),

@@ -201,10 +201,26 @@ def test_verdict_uses_the_figures() -> None:
     assert "not ranked" in found["Bound"]
     assert "kde (1.95 ± 0.04)" in found["No better than a reference"]
     assert found["Best samples"].startswith("vae: Fréchet distance 4.0 ± 0.5")
-    assert "real data score 1.1 ± 0.2, the floor" in found["Best samples"]
+    assert "real data score 1.1 ± 0.2." in found["Best samples"]
     assert "kde: copies its training data (copying −7.0 ± 1.0)" in found["Copying"]
     assert "catches the copycat and clears the held-out real data" in found["Copying"]
     assert found["Failed"] == "dcgan: the loss became NaN at step 412."
+
+
+def test_moments_do_not_win_where_a_classifier_sees_more() -> None:
+    moments = row("gaussian", metrics={"frechet": metric(0.001, 0.001), "c2st": metric(0.99, 0.005, 0.5)})
+    shape = row("kde", metrics={"frechet": metric(0.004, 0.001), "c2st": metric(0.55, 0.02, 0.5)})
+    blind = row("noise", metrics={"frechet": metric(0.002, 0.001), "c2st": metric(0.985, 0.005, 0.5)})
+
+    assert dict(verdict([moments, shape]))["Best samples"].startswith("kde: told from real data by a classifier with accuracy 0.55")
+    assert dict(verdict([moments, blind]))["Best samples"].startswith("gaussian: Fréchet distance")
+
+
+def test_a_bound_above_a_reference_is_named() -> None:
+    noise = row("noise", reference=True, bits_per_dim=metric(2.5, 0.0, label="exact"))
+    vae = row("vae", bits_per_dim=metric(2.6, 0.1, label="bound"))
+
+    assert "vae (≤ 2.60 ± 0.10)" in dict(verdict([noise, vae]))["No better than a reference"]
 
 
 def test_verdict_doubts_an_alarm_that_accuses_real_data() -> None:

@@ -1,7 +1,8 @@
 """Arrays to data: which axis is what, which numbers are levels, which labels are classes.
 
 - (N, H, W) becomes (N, 1, H, W). With four axes, a last axis of 1, 3 or 4 is the channels, unless the second is too. (N, D) stays.
-- 8-bit integers have 256 levels, booleans 2, other integers as many as their largest value needs; floats are real numbers.
+- 8-bit integers have 256 levels, booleans and zeros and ones 2, other integers as many as their largest value needs; floats are real
+  numbers. Integers that are all below the `levels` asked for have those already.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def from_arrays(name: str, source: str, arrays: dict[str, Array], options: Optio
     xs = [_images(part.x, options) for part in parts]
     if len({x.shape[1:] for x in xs}) > 1:
         raise DalmError(f"the splits hold data of different shapes: {', '.join(str(x.shape[1:]) for x in xs)}")
-    levels, said = _levels(xs)
+    levels, said = _levels(xs, options)
     spec = Spec(xs[0].shape[1:], levels and options.levels_from(levels), len(classes))
     train, val, test = (Split(torch.from_numpy(_values(x, levels, options)), y) for x, y in zip(xs, ys, strict=True))
     return Data(name, source, options.given(), spec, train, val, test, classes, (rule, *notes, *said, *options.describe(levels)))
@@ -63,7 +64,8 @@ def from_arrays(name: str, source: str, arrays: dict[str, Array], options: Optio
 
 def _check(name: str, x: Array, arrays: dict[str, Array]) -> None:
     if x.ndim == 0 or 0 in x.shape:
-        raise DalmError(f"the array {name} is empty: its shape is {x.shape}")
+        what = "is a single number" if x.ndim == 0 else "is empty"
+        raise DalmError(f"the array {name} {what}: its shape is {x.shape}; give (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C)")
     if name.startswith("y"):
         _check_labels(name, x, arrays)
     elif x.dtype.kind not in "biuf":
@@ -153,7 +155,7 @@ def _resized(x: Array, size: int) -> Array:
     return np.stack([np.stack([resize_channel(channel, size) for channel in image]) for image in x])
 
 
-def _levels(xs: list[Array]) -> tuple[int | None, list[str]]:
+def _levels(xs: list[Array], options: Options) -> tuple[int | None, list[str]]:
     kinds = {x.dtype.kind for x in xs}
     if "f" in kinds:
         return None, []
@@ -164,9 +166,13 @@ def _levels(xs: list[Array]) -> tuple[int | None, list[str]]:
         raise DalmError(
             f"integers are taken as levels, from 0 to at most 65535, and these go from {low} to {high}; give floats for real numbers"
         )
+    if options.levels and high < options.levels:
+        return options.levels, [f"All values are below {options.levels}, so they were taken as levels as they are."]
+    if high <= 1:
+        return 2, ["The values are 0 and 1: 2 levels."]
     if all(x.dtype == np.uint8 for x in xs):
         return 256, [f"8-bit data have 256 levels; the largest value is {high}."] if high < 128 else []
-    return max(high + 1, 2), [f"Integers have as many levels as their largest value needs: {max(high + 1, 2)}."]
+    return high + 1, [f"Integers have as many levels as their largest value needs: {high + 1}."]
 
 
 def _values(x: Array, levels: int | None, options: Options) -> Array:

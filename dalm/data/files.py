@@ -35,7 +35,9 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], list[str]]:
     except DalmError:
         raise
     except Exception as error:  # a hostile file can make a decoder raise anything
-        raise DalmError(f"{path} cannot be read: {error or type(error).__name__}") from error
+        known = {"Python objects": "it holds pickled objects, which are refused; save numbers", "mmap length": "it is cut short"}
+        reason = next((words for sign, words in known.items() if sign in str(error)), error or type(error).__name__)
+        raise DalmError(f"{path} cannot be read: {reason}") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Array], list[str]]:

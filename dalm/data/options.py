@@ -43,8 +43,13 @@ class Options:
     def __post_init__(self) -> None:
         for name, low, high in (("size", 1, 4096), ("levels", 2, 65536), ("seed", 0, 2**32 - 1), ("n", 1, 10**8)):
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise DalmError(f"{name} must be from {low} to {high}, got {value}")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high):
+                raise DalmError(f"{name} must be from {low} to {high}, a whole number, got {value!r}")
+        for name in ("grey", "binary"):
+            if not isinstance(getattr(self, name), bool):
+                raise DalmError(f"{name} is True or False, got {getattr(self, name)!r}")
+        if self.seed is None:
+            raise DalmError("seed must be from 0 to 4294967295, a whole number, got None")
         if self.binary and self.levels:
             raise DalmError(f"binary data have 2 levels; give binary or levels={self.levels}, not both")
 
@@ -72,7 +77,8 @@ class Options:
             "binary": f"Made binary once, with seed {self.seed}: a value is 1 with probability value / {(levels or 0) - 1}.",
             "levels": f"Reduced from {levels} to {self.levels} levels: floor(value * {self.levels} / {levels}).",
         }
-        return [sentence for name, sentence in said.items() if name in self.given()]
+        done = self.given().keys() - ({"levels"} if self.levels == levels else set())
+        return [sentence for name, sentence in said.items() if name in done]
 
 
 def reduce_levels(blocks: Iterable[Array], levels: int, options: Options) -> Iterator[Array]:

@@ -49,6 +49,8 @@ class Discriminant(Density, Absorber):
     factors: Tensor
 
     def __init__(self, spec: Spec, kind: Literal["lda", "qda"] = "qda", shrinkage: float | None = None) -> None:
+        if not spec.classes:
+            raise DalmError("discriminant models each class, and the data have no class labels; give labels, or use gaussian")
         super().__init__(spec, conditional=True)
         if kind not in ("lda", "qda"):
             raise DalmError(f"discriminant's kind is 'lda' or 'qda', got {kind!r}")

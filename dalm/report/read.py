@@ -160,6 +160,9 @@ def _single(folder: Path) -> Board:
     return Board([Entry(row, run)], _facts(told, data), unfinished + _notes(info, data), _explain(run.metrics), run.spec)
 
 
+CONDITIONAL = "families that can learn each class apart; their bits/dim are of the data without the label, summed over classes"
+
+
 def _facts(told: Json, split: Json) -> dict[str, list[str]]:
     data = {**mapping(told.get("data")), **split}
     budget = told.get("budget")
@@ -167,6 +170,7 @@ def _facts(told: Json, split: Json) -> dict[str, list[str]]:
         "Data": told["data"] if isinstance(told.get("data"), str) else data.get("source"),
         "Machine": told.get("machine"),
         "Budget": ", ".join(f"{value:,} {unit}" for unit, value in budget.items() if value) if isinstance(budget, dict) else budget,
+        "Classes": CONDITIONAL if told.get("conditional") else None,
         "Seed": told.get("seed"),
         "Date": told.get("date"),
         "Splits": data.get("splits"),

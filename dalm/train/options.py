@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
 
-from dalm.core import DalmError, Learner, did_you_mean
+from dalm.core import DalmError, Learner, check_seed, did_you_mean
 
 
 class Diverged(RuntimeError):  # noqa: N818
     """Training met NaN or infinity. The run keeps its last good weights."""
+
+
+POSITIVE = ("steps", "seconds", "batch_size", "lr", "checkpoint")
+NATURAL = ("clip", "ema", "validations", "patience", "snapshots", "weight_decay")  # zero turns these off
+WHOLE = ("steps", "batch_size", "validations", "patience", "snapshots")
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,16 @@ class Options:
         for name, choices in (("schedule", ("cosine", "constant")), ("precision", ("float32", "bfloat16"))):
             if getattr(self, name) not in (None, *choices):
                 raise DalmError(f"{name} is {' or '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("steps", "seconds", "batch_size", "lr", "checkpoint"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise DalmError(f"{name} must be positive, got {value}")
-        for name in ("clip", "ema", "validations", "patience", "snapshots", "weight_decay"):
-            if (getattr(self, name) or 0) < 0:
-                raise DalmError(f"{name} must not be negative, got {getattr(self, name)}")
-        if (self.ema or 0) >= 1:
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        for name in given.keys() & {*POSITIVE, *NATURAL}:
+            kind = int if name in WHOLE else int | float
+            if isinstance(given[name], bool) or not isinstance(given[name], kind):
+                raise DalmError(f"{name} is a {'whole ' if name in WHOLE else ''}number, got {given[name]!r}")
+            if not 0 <= given[name] < math.inf or (name in POSITIVE and not given[name]):
+                raise DalmError(f"{name} must {'be positive' if name in POSITIVE else 'not be negative'}, got {given[name]}")
+        if given.get("ema", 0) >= 1:
             raise DalmError(f"ema is a decay below 1, got {self.ema}; 0.999 is usual")
-        if self.seed < 0:
-            raise DalmError(f"seed must not be negative, got {self.seed}")
+        check_seed(self.seed)
 
 
 def options(**given: Any) -> Options:
@@ -102,7 +107,7 @@ def resolve(asked: Options, model: torch.nn.Module, rows: int) -> Options:
 def available(device: str) -> str:
     """The device, or DalmError if it is not here."""
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise DalmError(f"there is no device {device!r} here: {str(error).splitlines()[0]}. 'cpu' always works") from None
     return device

@@ -162,12 +162,10 @@ class Run:
         """Read a run folder, checking that it is whole and unedited."""
         folder = Path(path)
         meta = read_meta(folder)
-        weights = folder / "weights.safetensors"
         available(device)
-        if meta["weights"] is None or not weights.exists():
+        if meta["weights"] is None:
             raise DalmError(f"the run {folder} is incomplete (state {meta['state']!r}, no weights); finish it with --resume")
-        if hashlib.sha256(weights.read_bytes()).hexdigest() != meta["weights"]:
-            raise DalmError(f"{weights} is not what the run wrote: it was edited or damaged. Restore it, or fit again")
+        weights = unchanged(folder, meta)
         return Run(folder, build(meta["model"], read_tensors(weights)[0]).to(device).eval(), meta)
 
 
@@ -179,7 +177,7 @@ def read_meta(folder: Path) -> Json:
     try:
         meta = json.loads(path.read_text())
         version = int(meta["format"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DalmError(f"{path} is not the description of a run: {error!r}. Restore it, or fit again") from None
     if version != FORMAT:
         what = f"newer than {FORMAT}, the newest read here; update dalm" if version > FORMAT else "unknown; fit again"
@@ -187,3 +185,20 @@ def read_meta(folder: Path) -> Json:
     if meta.get("digest") != digest(meta):
         raise DalmError(f"{path} was edited after the run wrote it, so its numbers cannot be trusted. Restore it, or fit again")
     return dict(meta)
+
+
+def unchanged(folder: Path, meta: Json) -> Path:
+    """The weights of a run, checked against what its description says of them."""
+    weights = folder / "weights.safetensors"
+    if not weights.exists():
+        raise DalmError(f"the run {folder} is incomplete (state {meta['state']!r}, no weights); finish it with --resume, or restore them")
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != meta["weights"]:
+        raise DalmError(f"{weights} is not what the run wrote: it was edited or damaged. Restore it, or fit again")
+    return weights
+
+
+def check_run(folder: Path) -> None:
+    """Raise DalmError unless the run in a folder, finished or not, is as it was written."""
+    meta = read_meta(folder)
+    if meta["weights"] is not None:
+        unchanged(folder, meta)
