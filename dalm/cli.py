@@ -62,7 +62,8 @@ def score(arguments: list[str]) -> int:
     found = verbs.score(asked["run"], seed=asked["seed"])
     metrics = dict(found["metrics"])
     row = found | {"name": Path(asked["run"]).name, "error": None, "bits_per_dim": metrics.pop("bits_per_dim", None), "metrics": metrics}
-    Console(width=None if sys.stdout.isatty() else 120).print(report.terminal_table([row]))
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(report.terminal_table([row], console.width))
     print(Path(asked["run"]) / "metrics.json")
     return 0
 
@@ -104,13 +105,14 @@ def _scoreboard() -> Iterator[Callable[[list[dict[str, Any]]], None]]:
 
     def show(so_far: list[dict[str, Any]]) -> None:
         rows[:] = so_far
-        live.update(terminal_table(rows), refresh=console.is_terminal)
+        live.update(terminal_table(rows, console.width), refresh=console.is_terminal)
         if not console.is_terminal:
             print(f"{rows[-1]['name']}: {rows[-1]['error'] or 'done'}", flush=True)
 
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield show
-    (console if console.is_terminal else Console(width=120)).print(terminal_table(rows))
+    last = console if console.is_terminal else Console(width=120)
+    last.print(terminal_table(rows, last.width))
 
 
 def report(arguments: list[str]) -> int:

@@ -143,7 +143,7 @@ def read(page: Path) -> str:
 
 def printed(rows: list[dict[str, Any]], width: int = 120) -> str:
     screen = io.StringIO()
-    Console(width=width, file=screen, color_system=None).print(terminal_table(rows))
+    Console(width=width, file=screen, color_system=None).print(terminal_table(rows, width))
     return screen.getvalue()
 
 
@@ -436,6 +436,16 @@ def test_terminal_table_says_what_the_scoreboard_says() -> None:
     ):
         assert part in shown
     assert shown.index("dcgan") < shown.index("held-out real")
+
+
+def test_a_narrow_terminal_leaves_columns_out_whole() -> None:
+    full = {name: metric(0.123, 0.012, "higher") for name in ("frechet", "precision", "coverage", "c2st", "copying")}
+    shown = printed([row("held-out real data", metric(1.741, 0.012, label="exact"), metrics=full)], width=80)
+
+    assert "1.741±0.012 exact" in shown
+    assert "…" not in shown
+    assert "Left out for want of room: precision, coverage" in shown
+    assert "Left out" not in printed([row("kde", metric(1.741, 0.012, label="exact"))], width=80)
 
 
 def test_terminal_table_while_rows_arrive() -> None:

@@ -1,4 +1,4 @@
-"""The scoreboard in the terminal: at most 120 columns wide, and readable while its rows still arrive."""
+"""The scoreboard in the terminal: as wide as the terminal and no wider, and readable while its rows still arrive."""
 
 from __future__ import annotations
 
@@ -12,28 +12,47 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SHOWN = ("bits_per_dim", "frechet", "precision", "coverage", "c2st", "copying")
+SPARED = ("precision", "coverage", "frechet", "copying", "c2st")
+"""What a narrow terminal goes without, in this order: a column left out misleads nobody, a figure cut off does."""
 
 
-def terminal_table(rows: Sequence[Row]) -> Table:
+def terminal_table(rows: Sequence[Row], width: int = 120) -> Table:
     """The scoreboard as a rich table: models above, reference rows dim below, failures with their reason.
 
     Args:
         rows: rows as in `scoreboard.json`; one that has no metrics yet shows as waiting.
+        width: characters of a line; columns that do not fit are left out, and named below the table.
 
     >>> terminal_table([{"name": "kde", "seconds": 3.2, "error": None}]).row_count
     1
     """
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console, left_out = Console(width=1000), list[str]()
+    shown = [name for name in SHOWN if any(record(row, name) for row in rows)] or list(SHOWN)
+    table = _table(rows, shown, left_out)
+    for name in SPARED:
+        if Measurement.get(console, console.options, table).maximum <= width:
+            break
+        if name in shown:
+            shown.remove(name)
+            left_out.append(title(name))
+            table = _table(rows, shown, left_out)
+    return table
+
+
+def _table(rows: Sequence[Row], shown: Sequence[str], left_out: Sequence[str]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     ordered = [row for row in rows if not row.get("reference")] + [row for row in rows if row.get("reference")]
-    shown = [name for name in SHOWN if any(record(row, name) for row in rows)] or list(SHOWN)
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1),
         collapse_padding=True,
         pad_edge=False,
-        caption=_caption(rows),
+        caption=_caption(rows, left_out),
         caption_justify="left",
         caption_style="",
     )
@@ -68,10 +87,11 @@ def _cell(row: Row, name: str, bold: bool) -> Text:
     return cell.append(" ⚑" if name in flags(row) else "", style="bold red")
 
 
-def _caption(rows: Sequence[Row]) -> Text:
+def _caption(rows: Sequence[Row], left_out: Sequence[str]) -> Text:
     from rich.text import Text
 
     failed = [f"✗ {row.get('name')}: {row['error']}" for row in rows if row.get("error")]
     models = [row for row in rows if not row.get("reference")]
     flagged = [f"⚑ {row.get('name')}: {word} ({title(name)})" for row in models for name, word in flags(row).items()]
-    return Text("\n".join(failed + flagged))
+    narrow = [f"Left out for want of room: {', '.join(left_out)}; the report has them."] if left_out else []
+    return Text("\n".join(failed + flagged + narrow))

@@ -25,7 +25,7 @@ class Options:
     """Options of `fit`. Those left at `None` come from the family's own recipe.
 
     Args:
-        seconds: budget of time; it becomes a number of steps after a short measured warm-up.
+        seconds: budget of time, 60 if neither this nor steps is given; it becomes a number of steps after a short measured warm-up.
         steps: budget of optimiser steps; gives the same run on every call.
         seed: of everything random.
         batch_size: data per step.
