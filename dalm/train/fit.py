@@ -219,9 +219,10 @@ def _batches(model: Learner, data: Data, chosen: Options) -> Batches:
 
 def take_step(state: State, batches: Batches, chosen: Options) -> list[Tensor]:
     """One optimiser step of each player; returns their losses."""
-    seed = stream(chosen.seed, "noise", state.step)
-    torch.manual_seed(seed)  # for layers that take no generator, such as dropout
-    generator = torch.Generator(chosen.device or "cpu").manual_seed(seed)
+    seed, device = stream(chosen.seed, "noise", state.step), chosen.device or "cpu"
+    # For layers that take no generator, such as dropout. torch.manual_seed would note the whole call stack for each absent accelerator.
+    (torch.default_generator if device == "cpu" else torch).manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     x, y = batches(state.step)
     lr, losses = rate(chosen, state.step), []
     with autocast(chosen):
