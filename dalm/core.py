@@ -206,7 +206,9 @@ class Generative(nn.Module, abc.ABC):
         if y is None:
             return None
         if not self.conditional:
-            raise DalmError(f"{self.family} was not built conditional, so it cannot take a class; build it with conditional=True")
+            raise DalmError(
+                f"{self.family} was not built conditional, so it takes no class; conditional=True (--conditional) builds one that can"
+            )
         try:
             labels = torch.as_tensor(y, device=self.device)
         except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -269,7 +271,9 @@ class Density(Generative):
     def class_log_probs(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Log P(x, y) for every class, (B, classes) in nats. Only for conditional models."""
         if not self.conditional:
-            raise DalmError(f"{self.family} was not built conditional, so it knows no classes; build it with conditional=True")
+            raise DalmError(
+                f"{self.family} was not built conditional, so it knows no classes; conditional=True (--conditional) builds one that can"
+            )
         generator = generator or torch.Generator(self.device).manual_seed(0)
         scores = torch.stack([self.log_prob(x, k, generator) for k in range(self.spec.classes)], 1)
         return scores + self.prior.log().to(scores.dtype)

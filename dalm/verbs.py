@@ -170,7 +170,7 @@ def _gallery(path: Path, samples: Tensor, data: Data) -> None:
 
 
 def sample(run: str | Path, n: int, out: str | Path, *, seed: int = 0, label: int | None = None, device: str = "cpu") -> Path:
-    """Draw samples from a run into a picture (.png) or an array (.npz, .npy).
+    """Draw samples from a run into a picture (.png) or an array (.npz, .npy). An .npz of a conditional model holds the classes as `y`.
 
     Raises:
         DalmError: the run, the number, the class or the ending of `out` do not suit.
@@ -183,14 +183,26 @@ def sample(run: str | Path, n: int, out: str | Path, *, seed: int = 0, label: in
         raise DalmError(f"the number of samples is positive, got {n}")
     model = load(run, device)
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
-    x = torch.cat([model.sample(min(500, n - k), label, generator).cpu() for k in range(0, n, 500)]).numpy()
+    classes = _classes(model, n, label, generator)
+    x = torch.cat([model.sample(len(y), y if model.conditional else label, generator).cpu() for y in classes.split(500)]).numpy()
     if ending == ".png":
         pages.save_grid(x, path, asdict(model.spec))
         return path
     content = io.BytesIO()
-    np.savez_compressed(content, x=x) if ending == ".npz" else np.save(content, x)
+    labels = {"y": classes.cpu().numpy()} if model.conditional else {}
+    np.savez_compressed(content, x=x, **labels) if ending == ".npz" else np.save(content, x)
     write(path, content.getvalue())
     return path
+
+
+def _classes(model: Generative, n: int, label: int | None, generator: torch.Generator) -> Tensor:
+    """The class of each sample: the one asked for, else drawn from the prior; zeros for a model without classes."""
+    if not model.conditional:
+        return torch.zeros(n, dtype=torch.long)
+    if label is None:
+        return torch.multinomial(model.prior, n, replacement=True, generator=generator)
+    model.sample(0, label)  # refuses a class that does not exist
+    return torch.full((n,), label, device=model.device)
 
 
 def _writable(out: str | Path) -> Path:
@@ -359,5 +371,5 @@ def _entry(family: type[Generative]) -> Json:
         "capabilities": [c.__name__ for c in (Density, Bound, Latent, Learner, Absorber) if issubclass(family, c)],
         "conditional": "conditional" in options or issubclass(family, Discriminant),
         "reference": family in REFERENCES,
-        "options": {name: str(p.default) for name, p in options.items() if name != "spec"},
+        "options": {name: p.default for name, p in options.items() if name != "spec"},
     }

@@ -109,6 +109,20 @@ def test_samples_follow_the_seed_and_the_class(here, tmp_path):
     assert np.array_equal(np.load(tmp_path / "a.npy"), expected), "the shell and Python draw the same"
 
 
+def test_samples_keep_the_classes_that_were_drawn(here, tmp_path):
+    assert main(["sample", "labelled", "-n", "9", "--out", str(tmp_path / "drawn.npz")]) == 0
+    assert main(["sample", "labelled", "-n", "3", "--class", "4", "--out", str(tmp_path / "asked.npz")]) == 0
+    drawn, asked = np.load(tmp_path / "drawn.npz"), np.load(tmp_path / "asked.npz")
+    assert drawn["y"].shape == (9,)
+    assert len(set(drawn["y"].tolist())) > 1
+    assert asked["y"].tolist() == [4, 4, 4]
+    model = dalm.load("labelled")
+    labels = torch.as_tensor(drawn["y"])
+    generator = torch.Generator().manual_seed(0)
+    torch.multinomial(model.prior, 9, replacement=True, generator=generator)
+    assert np.array_equal(drawn["x"], model.sample(9, labels, generator).numpy())
+
+
 def test_score_adds_metrics_and_a_gallery(here, capsys):
     before = listing(here / "vae")
     assert main(["score", "vae"]) == 0

@@ -395,3 +395,13 @@ def test_bytes_with_all_256_levels_are_scored() -> None:
     assert scores["copying"].features is not None
     assert scores["frechet"].value is None
     assert "at least 81 rows" in scores["frechet"].note
+
+
+def test_units_of_measurement_decide_nothing() -> None:
+    samples, train, heldout = (normals(200, 2, seed=k).float() * torch.tensor([1.0, 0.5]) for k in range(3))
+    units = torch.tensor([1.0, 1024.0])
+    plain = evaluate(samples, train, heldout, POINTS)
+    scaled = evaluate(samples * units, train * units, heldout * units, POINTS)
+    assert {name: metric.value for name, metric in plain.items()} == {name: metric.value for name, metric in scaled.items()}
+    constant = torch.cat([train[:, :1], torch.ones(200, 1)], 1)
+    assert evaluate(samples, constant, heldout, POINTS)["frechet"].value is not None

@@ -57,6 +57,7 @@ def evaluate(
     """Every metric of samples, by name. One that cannot be computed has no value, and the reason in its note.
 
     Precision, recall, density and coverage use equally many samples and held-out rows; copies are looked for among all training rows.
+    Real vectors are first divided by the standard deviation of each entry in training, so that no unit of measurement decides a score.
 
     Args:
         samples: (m, *shape) of the model.
@@ -76,6 +77,9 @@ def evaluate(
     unfit = _unfit({"samples": samples, "training rows": train, "held-out rows": heldout}, spec)
     if unfit:
         return _refuse(FRECHET | KID | PRDC | C2ST | COPYING | AUTHENTICITY, unfit, len(samples))
+    if spec.levels is None and len(spec.shape) == 1:
+        unit = _spread(train)
+        samples, train, heldout = (x.cpu() / unit for x in (samples, train, heldout))
     fake, real = (_subset(x, limit, seed) for x in (samples, heldout))
     vectors = functools.cache(lambda: (space(fake), space(real)))
     equal = min(len(fake), len(real))
@@ -111,6 +115,12 @@ def _unfit(sets: dict[str, Tensor], spec: Spec) -> str:
         if not len(x):
             return f"there are no {name}"
     return ""
+
+
+def _spread(rows: Tensor) -> Tensor:
+    """Standard deviation of each entry, 1 where it is constant, (D,)."""
+    std = rows.cpu().double().std(0, correction=0)
+    return std.where(std > 0, 1.0).float()
 
 
 def _subset(x: Tensor, limit: int, seed: int) -> Tensor:

@@ -7,7 +7,7 @@ different names must not be compared. None of them is the Inception network, so 
   (written by `scripts/train_digits_features.py`, which saw the first 1,100 rows only; 98.2 % right on the last 500).
 - `random-conv-v1`: random convolutions at up to three scales, pooled to means over quadrants and to standard deviations. Untrained
   features rank models sensibly without a trained net (Ulyanov et al. 2018; Naeem et al. 2020 use random nets for data unlike ImageNet).
-- `raw`: the numbers themselves, for vectors.
+- `raw`: the numbers themselves, for vectors (of real ones, in units of their standard deviation in training).
 """
 
 from __future__ import annotations
