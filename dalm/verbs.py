@@ -189,8 +189,8 @@ def sample(run: str | Path, n: int, out: str | Path, *, seed: int = 0, label: in
         pages.save_grid(x, path, asdict(model.spec))
         return path
     content = io.BytesIO()
-    labels = {"y": classes.cpu().numpy()} if model.conditional else {}
-    np.savez_compressed(content, x=x, **labels) if ending == ".npz" else np.save(content, x)
+    arrays: Json = {"x": x} | ({"y": classes.cpu().numpy()} if model.conditional else {})
+    np.savez_compressed(content, **arrays) if ending == ".npz" else np.save(content, x)
     write(path, content.getvalue())
     return path
 
