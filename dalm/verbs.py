@@ -22,8 +22,7 @@ from torch import Tensor
 import dalm
 from dalm import core
 from dalm import report as pages
-from dalm.config import build
-from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, check_seed, did_you_mean, signature
+from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, build, check_seed, did_you_mean, signature
 from dalm.data import Data, load_data
 from dalm.metrics import EXPLAIN, Metric, evaluate, likelihood, neighbours
 from dalm.models import FAMILIES, REFERENCES, Copycat, Discriminant

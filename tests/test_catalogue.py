@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from dalm import models
-from dalm.config import config
-from dalm.core import Absorber, Bound, Density, Generative, Latent, Learner, families, signature
+from dalm.core import Absorber, Bound, Density, Generative, Latent, Learner, config, families, signature
 from dalm.data import load_data
 from dalm.models import FAMILIES, REFERENCES
 from dalm.verbs import catalogue, make

@@ -17,8 +17,7 @@ from tiny import DIGITS, LOOP, Killed, kill_at, listing, run_of
 
 import dalm
 from dalm.cli import main
-from dalm.config import config
-from dalm.core import DalmError, Spec
+from dalm.core import DalmError, Spec, config
 from dalm.models import Noise
 from dalm.train import Options, Run, write
 from dalm.train.run import FORMAT, digest, read_meta, read_tensors, write_tensors

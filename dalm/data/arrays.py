@@ -44,7 +44,7 @@ def from_arrays(name: str, source: str, arrays: dict[str, Array], options: Optio
 
     >>> from_arrays("coin", "array", {"x": np.arange(20) % 2 == 0}, Options(), [])
     Traceback (most recent call last):
-    dalm.core.DalmError: too few data: 20 (2 distinct) cannot fill 3 splits; give at least 10 distinct ones
+    dalm.core.checks.DalmError: too few data: 20 (2 distinct) cannot fill 3 splits; give at least 10 distinct ones
     >>> from_arrays("line", "array", {"x": np.linspace(0, 1, 20)}, Options(), [])
     Data('line', 16 train, 2 val, 2 test, Spec(shape=(1,), levels=None, classes=0))
     """

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dalm.config import build, config, restore
-from dalm.core import Bound, DalmError, Density, Latent, Learner, Spec, signature
+from dalm.core import Bound, DalmError, Density, Latent, Learner, Spec, build, config, restore, signature
 from dalm.testing.subject import PLANE, TINY, Subject, everything, examples
 
 CLOSE = 1e-6

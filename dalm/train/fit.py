@@ -22,8 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.config import build, config
-from dalm.core import Absorber, DalmError, Density, Generative, Learner, evaluating
+from dalm.core import Absorber, DalmError, Density, Generative, Learner, build, config, evaluating
 from dalm.data import Data, Split
 from dalm.train.journal import Journal, forget_after, journal_of, polite
 from dalm.train.options import Diverged, Options, options, resolve

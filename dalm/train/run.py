@@ -20,8 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 import dalm
-from dalm.config import build, config
-from dalm.core import DalmError, Generative
+from dalm.core import DalmError, Generative, build, config
 from dalm.data import Data
 from dalm.train.options import Options, available
 

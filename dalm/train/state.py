@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dalm.config import restore
-from dalm.core import Learner
+from dalm.core import Learner, restore
 from dalm.train.options import Diverged, Options
 from dalm.train.run import read_tensors, write_tensors
 

@@ -1,123 +1,27 @@
-"""The nouns and the promises: what a datum is, what a model can do.
+"""The promises: what a model can do, stated by inheritance.
 
-A *Spec* says what one datum is. A *model* is a `torch.nn.Module` that states by inheritance what it can do. Its constructor
-signature is its configuration, so JSON, command-line flags, `repr` and rebuilding all come from one place.
+A model is a `torch.nn.Module`. Its constructor signature is its configuration, so JSON, command-line flags, `repr` and rebuilding
+all come from one place.
 """
 
 from __future__ import annotations
 
 import abc
 import contextlib
-import difflib
 import inspect
 import itertools
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
 
+from dalm.core.checks import DalmError, whole, within
+from dalm.core.spec import Spec, inside
+
 Likelihood = Literal["exact", "bound", "estimate"]
 Loss = tuple[list[nn.Parameter], Callable[[], Tensor]]
-
-
-class DalmError(ValueError):
-    """Bad input. The message says what was asked, what was given and what would work."""
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Name the nearest choice and list them all.
-
-    >>> did_you_mean("vea", ["vae", "kde"])
-    "Did you mean 'vae'? There are: kde, vae."
-    """
-    names = sorted(choices)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.4)
-    return (f"Did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(names)}."
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What one datum is.
-
-    Args:
-        shape: sizes of one datum, such as `(1, 28, 28)` for an image (channels first) or `(2,)` for a point.
-        levels: discrete data take the values 0 … levels - 1; `None` means real numbers.
-        classes: number of class labels, 0 if there are none.
-
-    >>> Spec((1, 8, 8), levels=17).kind
-    'discrete'
-    """
-
-    shape: tuple[int, ...]
-    levels: int | None = None
-    classes: int = 0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.shape, tuple) or not self.shape or not all(_whole(s) and s >= 1 for s in self.shape):
-            raise DalmError(f"a Spec needs a shape, a tuple of positive whole sizes such as (1, 28, 28); got {self.shape!r}")
-        if self.levels is not None and not (_whole(self.levels) and 2 <= self.levels <= 65536):
-            raise DalmError(f"discrete data have between 2 and 65536 levels, got {self.levels!r}")
-        if not (_whole(self.classes) and self.classes >= 0):
-            raise DalmError(f"the number of classes is a whole number, 0 for none; got {self.classes!r}")
-
-    @property
-    def kind(self) -> Literal["discrete", "real"]:
-        """`"discrete"` or `"real"`."""
-        return "real" if self.levels is None else "discrete"
-
-    @property
-    def dims(self) -> int:
-        """Number of entries of one datum."""
-        return math.prod(self.shape)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype in which data are kept: uint8 or int32 for levels, float32 for real numbers."""
-        if self.levels is None:
-            return torch.float32
-        return torch.uint8 if self.levels <= 256 else torch.int32
-
-    def check(self, x: Tensor, y: Tensor | None = None) -> None:
-        """Raise DalmError unless `x` is (B, *shape) of valid values and `y`, if given, (B,) of valid classes."""
-        if not isinstance(x, Tensor):
-            raise DalmError(f"expected data as a torch tensor (B, {', '.join(map(str, self.shape))}), got {type(x).__name__}")
-        if not x.dim() or tuple(x.shape[1:]) != self.shape:
-            raise DalmError(f"expected data of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
-        if self.levels is None and not (x.is_floating_point() and bool(torch.isfinite(x).all())):
-            raise DalmError("expected finite real numbers, got " + ("NaN or infinity" if x.is_floating_point() else str(x.dtype)))
-        unordered = x.is_floating_point() or x.is_complex()
-        if self.levels is not None and (unordered or not _within(x, self.levels)):
-            got = str(x.dtype) if unordered else f"values from {x.min()} to {x.max()}"
-            raise DalmError(f"expected integers from 0 to {self.levels - 1}, got {got}")
-        if y is not None and (y.shape != (len(x),) or not _within(y, self.classes)):
-            raise DalmError(
-                f"expected {len(x)} class labels from 0 to {self.classes - 1}, got {tuple(y.shape)} labels, {y.unique().tolist()[:9]}"
-            )
-
-
-def _whole(value: object) -> bool:
-    """Whether a value is a whole number; True and False are not."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def check_seed(seed: object) -> int:
-    """The seed, or DalmError unless every library here takes it.
-
-    >>> check_seed(7)
-    7
-    """
-    if not (isinstance(seed, int) and _whole(seed) and 0 <= seed < 2**32):
-        hint = "seed must not be negative" if isinstance(seed, int) and seed < 0 else f"a seed is a whole number below {2**32}"
-        raise DalmError(f"{hint}, got {seed!r}")
-    return seed
-
-
-def _within(x: Tensor, end: int) -> bool:
-    """Whether all of `x` lies from 0 to end - 1. Compared as Python integers: 256 wraps to 0 in uint8."""
-    return not x.numel() or 0 <= int(x.min()) <= int(x.max()) < end
 
 
 @dataclass(frozen=True)
@@ -192,7 +96,7 @@ class Generative(nn.Module, abc.ABC):
             y: class label or (n,) labels; `None` draws them from the class prior. Only for conditional models.
             generator: source of randomness, on the model's device.
         """
-        if not (_whole(n) and n >= 0):
+        if not (whole(n) and n >= 0):
             raise DalmError(f"the number of samples is a whole number from 0, got {n!r}")
         labels = self._labels(y, n)
         if self.conditional and labels is None:
@@ -213,7 +117,7 @@ class Generative(nn.Module, abc.ABC):
             labels = torch.as_tensor(y, device=self.device)
         except (TypeError, ValueError, RuntimeError, OverflowError):
             raise DalmError(f"there is no such class: classes are 0 to {self.spec.classes - 1}, got {y!r}") from None
-        if labels.is_floating_point() or labels.is_complex() or not _within(labels, self.spec.classes):
+        if labels.is_floating_point() or labels.is_complex() or not inside(labels, self.spec.classes):
             raise DalmError(f"there is no such class: classes are 0 to {self.spec.classes - 1}, got {labels.unique().tolist()[:9]}")
         if labels.shape not in ((), (n,)):
             raise DalmError(f"expected one class label or {n} of them, one for each datum, got {tuple(labels.shape)}")
@@ -376,22 +280,6 @@ class Absorber(Generative):
     @abc.abstractmethod
     def absorb(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
         """Learn from all training data at once."""
-
-
-def within(family: str, low: float, high: float = math.inf, **options: float) -> None:
-    """Raise DalmError unless each of a family's options lies from `low` to `high`.
-
-    >>> within("vae", 1, latent=0)
-    Traceback (most recent call last):
-    dalm.core.DalmError: vae's latent is at least 1, got 0
-    """
-    for name, value in options.items():
-        whole = high == math.inf  # options without an upper end are counts
-        if not (_whole(value) if whole else isinstance(value, int | float)):
-            raise DalmError(f"{family}'s {name} is a {'whole ' if whole else ''}number, got {value!r}")
-        if not low <= value <= high:
-            reach = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-            raise DalmError(f"{family}'s {name} is {reach}, got {value}")
 
 
 @contextlib.contextmanager

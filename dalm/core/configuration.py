@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dalm.core import DalmError, Generative, Spec, did_you_mean, families, signature
+from dalm.core.checks import DalmError, did_you_mean
+from dalm.core.model import Generative, families, signature
+from dalm.core.spec import Spec
 
 
 def config(model: Generative) -> dict[str, Any]:

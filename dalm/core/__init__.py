@@ -1,0 +1,43 @@
+"""The nouns and the promises: what a datum is, what a model can do, how a model is written down."""
+
+from dalm.core.checks import DalmError, check_seed, did_you_mean, whole, within
+from dalm.core.configuration import build, config, restore
+from dalm.core.model import (
+    Absorber,
+    Bound,
+    Density,
+    Generative,
+    Latent,
+    Learner,
+    Likelihood,
+    Loss,
+    Recipe,
+    evaluating,
+    families,
+    signature,
+)
+from dalm.core.spec import Spec
+
+__all__ = [
+    "Absorber",
+    "Bound",
+    "DalmError",
+    "Density",
+    "Generative",
+    "Latent",
+    "Learner",
+    "Likelihood",
+    "Loss",
+    "Recipe",
+    "Spec",
+    "build",
+    "check_seed",
+    "config",
+    "did_you_mean",
+    "evaluating",
+    "families",
+    "restore",
+    "signature",
+    "whole",
+    "within",
+]

@@ -1,0 +1,56 @@
+"""The error of bad input, and the checks that raise it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import TypeGuard
+
+
+class DalmError(ValueError):
+    """Bad input. The message says what was asked, what was given and what would work."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Name the nearest choice and list them all.
+
+    >>> did_you_mean("vea", ["vae", "kde"])
+    "Did you mean 'vae'? There are: kde, vae."
+    """
+    names = sorted(choices)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.4)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(names)}."
+
+
+def whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number; True and False are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_seed(seed: object) -> int:
+    """The seed, or DalmError unless every library here takes it.
+
+    >>> check_seed(7)
+    7
+    """
+    if not (whole(seed) and 0 <= seed < 2**32):
+        hint = "seed must not be negative" if isinstance(seed, int) and seed < 0 else f"a seed is a whole number below {2**32}"
+        raise DalmError(f"{hint}, got {seed!r}")
+    return seed
+
+
+def within(family: str, low: float, high: float = math.inf, **options: float) -> None:
+    """Raise DalmError unless each of a family's options lies from `low` to `high`.
+
+    >>> within("vae", 1, latent=0)
+    Traceback (most recent call last):
+    dalm.core.checks.DalmError: vae's latent is at least 1, got 0
+    """
+    for name, value in options.items():
+        count = high == math.inf  # options without an upper end are counts
+        if not (whole(value) if count else isinstance(value, int | float)):
+            raise DalmError(f"{family}'s {name} is a {'whole ' if count else ''}number, got {value!r}")
+        if not low <= value <= high:
+            reach = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            raise DalmError(f"{family}'s {name} is {reach}, got {value}")
