@@ -1,6 +1,7 @@
 """The nouns and the promises: what a datum is, what a model can do, how a model is written down."""
 
 from dalm.core.checks import DalmError, check_seed, did_you_mean, whole, within
+from dalm.core.codable import Autoregressive, Variational
 from dalm.core.configuration import build, config, restore
 from dalm.core.model import (
     Absorber,
@@ -20,6 +21,7 @@ from dalm.core.spec import Spec
 
 __all__ = [
     "Absorber",
+    "Autoregressive",
     "Bound",
     "DalmError",
     "Density",
@@ -30,6 +32,7 @@ __all__ = [
     "Loss",
     "Recipe",
     "Spec",
+    "Variational",
     "build",
     "check_seed",
     "config",

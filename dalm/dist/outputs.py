@@ -14,7 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dalm.dist import fixed
 from dalm.dist.bins import log_logistic_mass
+
+
+SMALLEST_LOG_SCALE = -4.0  # of a logistic: a fiftieth of a bin
 
 
 class Output(Protocol):
@@ -32,6 +36,13 @@ class Output(Protocol):
 
     def mean(self, params: Tensor) -> Tensor:
         """Expected data, (B, C, *grid), real."""
+
+
+class Levels(Output, Protocol):
+    """An output over levels, which can be coded."""
+
+    def table(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
+        """Tables of one channel, (B, *grid, levels), given data (B, C, *grid) whose channels before it are known; see `dalm.dist.fixed`."""
 
 
 def uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -67,6 +78,10 @@ class Bernoulli:
         """P(x = 1)."""
         return params.sigmoid()
 
+    def table(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
+        """Two levels."""
+        return fixed.binary_table(fixed.sigmoid(params[:, channel]))
+
 
 @dataclass(frozen=True)
 class Categorical:
@@ -97,6 +112,11 @@ class Categorical:
         weights = self._logits(params).softmax(1)
         return torch.einsum("bl...,l->b...", weights, torch.arange(self.levels).to(params))
 
+    def table(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
+        """The softmax of the logits."""
+        logits = self._logits(params)[:, :, channel].movedim(1, -1)
+        return fixed.table(fixed.whole(fixed.exp(logits - logits.amax(-1, keepdim=True))))
+
 
 @dataclass(frozen=True)
 class LogisticMixture:
@@ -117,12 +137,31 @@ class LogisticMixture:
         """Weights, means and log scales, and a coefficient for each pair of channels."""
         return self.components * (1 + 2 * self.channels + self.channels * (self.channels - 1) // 2)
 
-    def _parts(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        c, half = self.channels, (self.levels - 1) / 2
+    def _split(self, params: Tensor) -> tuple[Tensor, ...]:
+        """Logits of the weights, means in levels, log scales in half the range, couplings before tanh; (B, components, …, *grid)."""
+        c = self.channels
         weights, means, scales, couplings = params.unflatten(1, (self.components, -1)).split([1, c, c, c * (c - 1) // 2], 2)
-        # A unit output moves the mean by a quarter of the range; the scale starts near a tenth of it and stays above a fiftieth of a bin.
-        log_scale = (scales - 2.3).clamp(-12, 6) + math.log(half)
-        return weights[:, :, 0].log_softmax(1), half * (1 + means / 2), log_scale.clamp_min(-4.0), couplings.tanh()
+        # A unit output moves the mean by a quarter of the range; the scale starts near a tenth of it.
+        return weights[:, :, 0], self._half * (1 + means / 2), (scales - 2.3).clamp(-12, 6), couplings
+
+    @property
+    def _half(self) -> float:
+        return (self.levels - 1) / 2
+
+    def _parts(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        weights, means, scales, couplings = self._split(params)
+        return weights.log_softmax(1), means, (scales + math.log(self._half)).clamp_min(SMALLEST_LOG_SCALE), couplings.tanh()
+
+    def table(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
+        """The mixture's distribution function at the upper edge of each level."""
+        weights, means, scales, couplings = self._split(params)
+        mean = self._means(means, 2 * fixed.sigmoid(2 * couplings) - 1, x.to(params))[channel][..., None]
+        inverse = (fixed.exp(-scales[:, :, channel]) / self._half).clamp_max(54.6)[..., None]  # e^4, as `_parts`
+        edges = torch.arange(self.levels - 1, device=params.device) + 0.5
+        below = fixed.whole(fixed.sigmoid((edges - mean) * inverse))
+        share = (fixed.exp(weights - weights.amax(1, keepdim=True)) * 2**20).floor()
+        mixed = (share[..., None] * below).sum(1)
+        return fixed.table_of(torch.cat([mixed, share.sum(1)[..., None] * fixed.WHOLE], -1))
 
     def _means(self, means: Tensor, couplings: Tensor, x: Tensor) -> list[Tensor]:
         """Mean of each channel, given the values (B, C, *grid) of the channels before it."""

@@ -18,8 +18,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from dalm.core import Absorber, DalmError, Density, Spec
-from dalm.dist import normal, scatter
+from dalm.core import Absorber, Autoregressive, DalmError, Spec
+from dalm.dist import Grouped, NormalChain, NormalPredictor, Predictor, normal, scatter
 
 
 def ledoit_wolf(centred: Tensor) -> float:
@@ -30,7 +30,7 @@ def ledoit_wolf(centred: Tensor) -> float:
 
 
 @final
-class Discriminant(Density, Absorber):
+class Discriminant(Autoregressive, Absorber):
     """A normal distribution for each class.
 
     Args:
@@ -105,3 +105,10 @@ class Discriminant(Density, Absorber):
         for k in y.unique().tolist():
             x[y == k] = normal(*self._of(k), self.spec.levels).sample(int((y == k).sum()), generator)
         return x.view(n, *self.spec.shape)
+
+    def predictor(self, n: int, y: Tensor | None) -> Predictor:
+        """The conditionals of the chain rule, given the class."""
+        assert y is not None
+        rows = [(y == k).nonzero()[:, 0] for k in y.unique().tolist()]
+        chains = [NormalChain(*self._of(k), self.spec.levels or 0) for k in y.unique().tolist()]
+        return Grouped([NormalPredictor(chain, len(mine)) for chain, mine in zip(chains, rows, strict=True)], rows)

@@ -24,8 +24,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from dalm.core import Absorber, DalmError, Density, Spec
-from dalm.dist import normal, scatter
+from dalm.core import Absorber, Autoregressive, DalmError, Spec
+from dalm.dist import NormalChain, NormalPredictor, Predictor, normal, scatter
 
 
 def posterior_mode(mean: Tensor, scatter: Tensor, n: int, prior: tuple[Tensor, float, Tensor, float]) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ def posterior_mode(mean: Tensor, scatter: Tensor, n: int, prior: tuple[Tensor, f
 
 
 @final
-class Gaussian(Density, Absorber):
+class Gaussian(Autoregressive, Absorber):
     """Multivariate normal with a full covariance.
 
     Args:
@@ -91,3 +91,7 @@ class Gaussian(Density, Absorber):
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         return normal(self.mean, self.factor, self.spec.levels).sample(n, generator).view(n, *self.spec.shape)
+
+    def predictor(self, n: int, y: Tensor | None) -> Predictor:
+        """The conditionals of the chain rule."""
+        return NormalPredictor(NormalChain(self.mean, self.factor, self.spec.levels or 0), n)

@@ -15,6 +15,7 @@ in all instead of one pass for each pixel.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Literal, cast, final
 
@@ -22,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dalm.core import DalmError, Density, Learner, Loss, Recipe, Spec, within
-from dalm.dist import Bernoulli, Categorical, LogisticMixture, Output
-from dalm.nn import Columns, Rows, image_grid, pointwise
+from dalm.core import Autoregressive, DalmError, Learner, Loss, Recipe, Spec, within
+from dalm.dist import Bernoulli, Categorical, Levels, LogisticMixture, Predictor
+from dalm.nn import Columns, Exact, Rows, image_grid, pointwise
 
 
 def gate(x: Tensor) -> Tensor:
@@ -67,17 +68,39 @@ class GatedLayer(nn.Module):
         return v + gate(seen + above), h
 
 
-class Sampler:
-    """Feeds one row, then one pixel at a time through the layers of a PixelCNN, keeping what each layer saw last."""
+class Walk:
+    """Goes through images pixel by pixel, feeding one row, then one pixel at a time through the layers of a PixelCNN and keeping what
+    each layer saw last.
 
-    def __init__(self, net: PixelCNN, batch: int, y: Tensor | None) -> None:
+    Args:
+        net: the model.
+        n: how many images at once.
+        y: their labels, if the model is conditional.
+
+    Attributes:
+        x: the images as far as they are known, (n, C, H, W); the caller fills them in.
+    """
+
+    def __init__(self, net: PixelCNN, n: int, y: Tensor | None) -> None:
         self.net, self.y, self.layers = net, y, cast(list[GatedLayer], list(net.layers))
-        self.columns = net.grid[2]
-        self.above = [layer.rows.empty(batch, self.columns) for layer in self.layers]
-        self.first = net.above.empty(batch, self.columns)
+        self.x = torch.zeros(n, *net.grid, dtype=torch.long, device=net.device)
+        self.above = [layer.rows.empty(n, net.grid[2]) for layer in self.layers]
+        self.first = net.above.empty(n, net.grid[2])
 
-    def row(self, previous: Tensor, index: int) -> None:
-        """Start row `index`, given the row before it, (B, C, 1, W) scaled."""
+    def params(self, i: int, j: int) -> Tensor:
+        """Output parameters of pixel (i, j), (n, size), for each pixel in its turn."""
+        if j == 0:
+            self._row(self._known(i - 1, slice(None))[:, :, None], i)
+        return self._pixel(self._known(i, j - 1), j)
+
+    def _known(self, i: int, j: int | slice) -> Tensor:
+        """Scaled pixels, zero outside the image."""
+        x = self.x[:, :, i, j]
+        inside = i >= 0 and (isinstance(j, slice) or j >= 0)
+        return self.net.scale(x) if inside else torch.zeros_like(x, dtype=self.net.dtype)
+
+    def _row(self, previous: Tensor, index: int) -> None:
+        """Start row `index`, given the row before it, (n, C, 1, W) scaled."""
         seen, self.first = self.net.above.step(previous, self.first)
         v = seen + self.net.place[:, :, index : index + 1]
         self.links = []
@@ -90,8 +113,8 @@ class Sampler:
         self.start = self.net.left.empty(len(v))
         self.places = self.net.place[0, :, index]
 
-    def pixel(self, previous: Tensor, index: int) -> Tensor:
-        """Parameters of pixel `index` of this row, (B, size), given the pixel before it, (B, C) scaled."""
+    def _pixel(self, previous: Tensor, index: int) -> Tensor:
+        """Parameters of pixel `index` of this row, (n, size), given the pixel before it, (n, C) scaled."""
         h, self.start = self.net.left.step(previous, self.start)
         h = h + self.places[:, index]
         for k, layer in enumerate(self.layers):
@@ -101,7 +124,7 @@ class Sampler:
 
 
 @final
-class PixelCNN(Density, Learner):
+class PixelCNN(Autoregressive, Learner):
     """Autoregressive image model with gated causal convolutions.
 
     Args:
@@ -158,7 +181,7 @@ class PixelCNN(Density, Learner):
         self.layers = nn.ModuleList(GatedLayer(width, kernel, classes, dropped) for _ in range(depth))
         self.mix, self.head = nn.Conv2d(width, 2 * width, 1), nn.Conv2d(2 * width, self.says.size, 1)
 
-    def _output(self, channels: int) -> Output:
+    def _output(self, channels: int) -> Levels:
         levels = self.levels
         if self.output == "categorical" and channels > 1:
             raise DalmError(f"pixelcnn's categorical output needs one channel, got {channels}; use output='logistic'")
@@ -194,16 +217,36 @@ class PixelCNN(Density, Learner):
         return [(list(self.parameters()), lambda: -self(x, y).mean() / self.spec.dims)]
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        channels, height, columns = self.grid
-        x = torch.zeros(n, channels, height, columns, dtype=torch.long, device=self.device)
-        sampler = Sampler(self, n, y)
-        row = self.place.new_zeros(n, channels, 1, columns)
-        for i in range(height):
-            sampler.row(row, i)
-            pixel = row.new_zeros(n, channels)
-            for j in range(columns):
-                params = sampler.pixel(pixel, j)
-                x[:, :, i, j] = self.says.sample(params[:, :, None, None], generator)[:, :, 0, 0]
-                pixel = self.scale(x[:, :, i, j])
-            row = self.scale(x[:, :, i : i + 1])
-        return x.view(n, *self.spec.shape)
+        walk = Walk(self, n, y)
+        for i, j in itertools.product(range(self.grid[1]), range(self.grid[2])):
+            params = walk.params(i, j)[:, :, None, None]
+            walk.x[:, :, i, j] = self.says.sample(params, generator)[:, :, 0, 0]
+        return walk.x.view(n, *self.spec.shape)
+
+    def order(self) -> Tensor:
+        """Pixel by pixel, the channels of each in turn."""
+        return torch.arange(self.spec.dims).view(self.grid[0], -1).T.flatten()
+
+    def predictor(self, n: int, y: Tensor | None) -> Predictor:
+        """One pass in all, in exact arithmetic."""
+        return PixelPredictor(self, n, y)
+
+
+class PixelPredictor:
+    """Tables of one entry at a time."""
+
+    def __init__(self, model: PixelCNN, n: int, y: Tensor | None) -> None:
+        self.walk, self.exact, self.says = Walk(model, n, y), Exact(model), model.says
+        self.places = itertools.product(range(model.grid[1]), range(model.grid[2]), range(model.grid[0]))
+
+    def predict(self) -> Tensor:
+        """(n, 1, levels)."""
+        self.i, self.j, self.channel = next(self.places)
+        if self.channel == 0:
+            with self.exact:
+                self.params = self.walk.params(self.i, self.j)[:, :, None]
+        return self.says.table(self.params, self.walk.x[:, :, self.i, self.j, None], self.channel)
+
+    def update(self, values: Tensor) -> None:
+        """(n, 1)."""
+        self.walk.x[:, self.channel, self.i, self.j] = values[:, 0]

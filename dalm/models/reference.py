@@ -12,7 +12,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from dalm.core import Absorber, Density, Generative, Spec, within
+from dalm.core import Absorber, Autoregressive, Generative, Spec, within
+from dalm.dist import Independent, Predictor, fixed
 
 
 @final
@@ -43,7 +44,7 @@ class Copycat(Absorber):
 
 
 @final
-class Histogram(Density, Absorber):
+class Histogram(Autoregressive, Absorber):
     """Independent entries, each with its own histogram, one count added to every bin (Laplace 1774).
 
     Real entries have `bins` equal bins over the training range, mixed with 1 % of a normal of twice the spread, so that no
@@ -116,9 +117,13 @@ class Histogram(Density, Absorber):
         x = torch.where(choice < 0.99, self.low + (index + place) * self.step, self.normal[0] + self.normal[1] * tail)
         return x.view(n, *self.spec.shape)
 
+    def predictor(self, n: int, y: Tensor | None) -> Predictor:
+        """The histograms."""
+        return Independent(fixed.whole(fixed.exp(self.log_mass - self.log_mass.amax(1, keepdim=True))), n)
+
 
 @final
-class Noise(Density, Absorber):
+class Noise(Autoregressive, Absorber):
     """White noise: every level equally likely, or a normal with one mean and one spread for all real entries.
 
     >>> Noise(Spec((3,), levels=2)).log_prob(torch.zeros(1, 3, dtype=torch.uint8)).exp()
@@ -150,6 +155,10 @@ class Noise(Density, Absorber):
         if self.spec.levels is not None:
             return torch.randint(self.spec.levels, shape, generator=generator, device=self.device)
         return self.mean + self.spread * torch.randn(shape, generator=generator, device=self.device)
+
+    def predictor(self, n: int, y: Tensor | None) -> Predictor:
+        """All levels alike."""
+        return Independent(self.mean.new_ones(self.spec.dims, self.spec.levels or 1), n)
 
 
 REFERENCES: tuple[type[Generative], ...] = (Copycat, Histogram, Noise)

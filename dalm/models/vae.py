@@ -18,13 +18,13 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from dalm.core import Bound, DalmError, Latent, Learner, Loss, Recipe, Spec, within
-from dalm.dist import Bernoulli, Categorical, LogisticMixture, Normal, Output
-from dalm.nn import Down, Scale, Up, beside, halvings, image_grid, mlp, one_hot
+from dalm.core import DalmError, Latent, Learner, Loss, Recipe, Spec, Variational, within
+from dalm.dist import Bernoulli, Categorical, Levels, LogisticMixture, Normal, Output, Predictor
+from dalm.nn import Down, Exact, Scale, Up, beside, halvings, image_grid, mlp, one_hot
 
 
 @final
-class VAE(Bound, Latent, Learner):
+class VAE(Variational, Latent, Learner):
     """Latent-variable model with a Gaussian encoder.
 
     Args:
@@ -148,9 +148,37 @@ class VAE(Bound, Latent, Learner):
         z = noise(self.scale.shift.new_zeros(n, self.latent), generator)
         return self._units(self.says.sample(self.decoder(beside(z, self._label(y, z))), generator))
 
+    def approximate_posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of q(z|x), in exact arithmetic."""
+        with Exact(self.encoder):
+            mean, log_std = self.posterior(x, y)
+            return mean, log_std.exp()
+
+    def predictor_given(self, z: Tensor, y: Tensor | None) -> Predictor:
+        """All pixels of a channel at once, given the code."""
+        with Exact(self.decoder):
+            return ChannelPredictor(self.says, self.decoder(beside(z, self._label(y, z))), self.grid[0])
+
     def _units(self, x: Tensor) -> Tensor:
         x = x.view(-1, *self.spec.shape)
         return self.scale.inverse(x) if self.spec.levels is None else x.round().to(self.spec.dtype)
+
+
+class ChannelPredictor:
+    """Tables of one channel of an image after another, given all their parameters."""
+
+    def __init__(self, says: Levels, params: Tensor, channels: int) -> None:
+        self.says, self.params, self.channel = says, params, 0
+        self.x = torch.zeros(len(params), channels, *params.shape[2:], dtype=torch.long, device=params.device)
+
+    def predict(self) -> Tensor:
+        """(n, H W, levels)."""
+        return self.says.table(self.params, self.x, self.channel).flatten(1, -2)
+
+    def update(self, values: Tensor) -> None:
+        """(n, H W)."""
+        self.x[:, self.channel] = values.view(self.x[:, 0].shape)
+        self.channel += 1
 
 
 def noise(like: Tensor, generator: torch.Generator | None) -> Tensor:

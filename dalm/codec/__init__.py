@@ -1,0 +1,1 @@
+"""Entropy coding: likelihoods become files."""
