@@ -145,6 +145,24 @@ class StaysInEvaluation(DCGAN):
         return x
 
 
+class SlowLearner(Gaussian):
+    family = "slow-learner"
+
+    def predictor(self, n, y):
+        predictor = super().predictor(n, y)
+        predictor.weights = 0.9 * predictor.weights
+        return predictor
+
+
+class Crowded(Gaussian):
+    family = "crowded"
+
+    def predictor(self, n, y):
+        predictor = super().predictor(n, y)
+        predictor.std = predictor.std * (1 + n / 1e4)
+        return predictor
+
+
 class Careless(Gaussian):
     family = "careless"
 
@@ -174,5 +192,7 @@ MUTANTS = [
     Mutant(FreeCode, "the code costs nothing", "mass_sums_to_one", TINY_VAE),
     Mutant(NoJacobian, "density in scaled units", "density_integrates_to_one", TINY_VAE),
     Mutant(StaysInEvaluation, "leaves a part in evaluation mode", "leaves_no_trace", {"latent": 4, "width": 4}),
+    Mutant(SlowLearner, "predicts from too little of what it was told", "predictions_are_the_likelihood"),
+    Mutant(Crowded, "predictions depend on the batch", "archives_give_the_data_back"),
     Mutant(Careless, "accepts classes that the data do not have", "refuses_bad_input"),
 ]

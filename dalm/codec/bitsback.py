@@ -7,14 +7,16 @@ q(z|x), and pushes z back: what the choice of z cost is recovered, and the net l
 With K samples, read z_1 … z_K and an index k, in proportion to the importance weights w_k = p(x, z_k) / q(z_k|x); push the
 others back with q, x with p(x|z_k), z_k with p, and k. The net length is -log (1/K) Σ_k w_k, the importance-weighted bound.
 
-z is coded in bins of equal mass under the prior. The stack starts with a few pseudo-random words, which are part of the file and which the receiver finds
-again at its bottom. Data go in groups that grow with the stack, so that networks are asked about many at once.
+z is coded in bins of equal mass under the prior. The stack starts with a few pseudo-random words, which are part of the file
+and which the receiver finds again at its bottom. Data go in groups that grow with the stack, so that networks are asked about
+many at once.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -32,6 +34,10 @@ BINS = 256
 """Bins of each latent number, of equal mass under the prior."""
 LARGEST = 256
 """Data in a group, at most."""
+CACHED = 8
+"""Data whose tables are made at once: few enough for the processor's cache."""
+EARLY, SLOWEST = 8, 1024
+"""If the stack runs dry within so many data it needs more words to begin with, else slower growth, down to 1 / `SLOWEST`."""
 
 
 @functools.cache
@@ -42,7 +48,7 @@ def normal_quantiles() -> Tensor:
     return torch.tensor([*half, 0.0, *(-z for z in reversed(half))], dtype=torch.float64)
 
 
-class Exhausted(Exception):
+class ExhaustedError(Exception):
     """The stack has fewer bits than were to be read."""
 
 
@@ -52,6 +58,13 @@ class Stack:
     def __init__(self, words: Words, new: bool = False) -> None:
         self.coder = constriction.stream.stack.AnsCoder(words, seal=new)
 
+    def began_with(self, words: Words) -> bool:
+        """Whether nothing but `words` is left."""
+        try:
+            return np.array_equal(self.coder.get_compressed(unseal=True), words)
+        except AssertionError:  # not even a whole number of words
+            return False
+
     def push(self, tables: Tensor, values: Tensor) -> None:
         """Write levels (...) with tables (..., levels)."""
         self.coder.encode_reverse(symbols(values), LEVELS, flat(tables))
@@ -60,7 +73,7 @@ class Stack:
         """Read levels (...) with tables (..., levels)."""
         values = torch.from_numpy(self.coder.decode(LEVELS, flat(tables))).view(tables.shape[:-1])
         if self.coder.num_words() < 2:
-            raise Exhausted(False)
+            raise ExhaustedError
         return values.to(tables.device, torch.long)
 
     def push_even(self, values: Tensor, size: int) -> None:
@@ -87,7 +100,7 @@ def groups(n: int, growth: int) -> list[slice]:
     cuts = [0]
     while cuts[-1] < n:
         cuts.append(min(n, cuts[-1] + max(1, min(LARGEST, cuts[-1] // growth))))
-    return [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return list(itertools.starmap(slice, itertools.pairwise(cuts)))
 
 
 class BitsBack:
@@ -104,7 +117,37 @@ class BitsBack:
         self.middles, self.edges = normal_quantiles()[::2].to(model.device), normal_quantiles()[1::2].to(model.device)
 
     def push(self, stack: Stack, x: Tensor, y: Tensor | None) -> None:
-        """Write flat levels (B, dims)."""
+        """Write flat levels (B, dims). A conditional model without labels treats the class as one more code."""
+        if self.model.conditional and y is None:
+            y = stack.pop(self._classes(x))
+            self._push(stack, x, y)
+            stack.push(self._prior(len(x)), y)
+        else:
+            self._push(stack, x, y)
+
+    def pop(self, stack: Stack, n: int, y: Tensor | None) -> Tensor:
+        """Read n flat levels (n, dims), and put back what their codes cost."""
+        if not self.model.conditional or y is not None:
+            return self._pop(stack, n, y)
+        y = stack.pop(self._prior(n))
+        x = self._pop(stack, n, y)
+        stack.push(self._classes(x), y)
+        return x
+
+    def _prior(self, n: int) -> Tensor:
+        return fixed.table((self.model.prior.double() * 2**24).floor()).expand(n, -1)
+
+    def _classes(self, x: Tensor) -> Tensor:
+        """Table of about P(y|x), (B, classes), each class judged at its most probable code."""
+        lengths = []
+        for k in range(self.model.spec.classes):
+            y = torch.full((len(x),), k)
+            posterior = self._posterior(x, y)
+            z = posterior.argmax(-1)
+            lengths.append(self._length(posterior, z, x, y) + fixed.bits(self._prior(len(x)), y))
+        return fixed.table(fixed.shares(-torch.stack(lengths, 1)))
+
+    def _push(self, stack: Stack, x: Tensor, y: Tensor | None) -> None:
         posterior = self._posterior(x, y)
         codes = torch.stack([stack.pop(posterior) for _ in range(self.samples)])
         chosen = torch.zeros(len(x), dtype=torch.long)
@@ -118,8 +161,7 @@ class BitsBack:
         stack.push_even(z, BINS)
         stack.push_even(chosen, self.samples)
 
-    def pop(self, stack: Stack, n: int, y: Tensor | None) -> Tensor:
-        """Read n flat levels (n, dims), and put back what their codes cost."""
+    def _pop(self, stack: Stack, n: int, y: Tensor | None) -> Tensor:
         chosen = stack.pop_even((n,), self.samples)
         z = stack.pop_even((n, self.model.latent), BINS)
         x = self._read(stack, z, y)
@@ -135,13 +177,15 @@ class BitsBack:
 
     def _posterior(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Tables of q(z|x) over the bins, (B, latent, BINS)."""
-        return torch.cat(
-            [self._bins(*self.model.approximate_posterior(*part)) for part in self._batches(x.view(-1, *self.model.spec.shape), y)]
-        )
+        shaped = x.view(-1, *self.model.spec.shape)
+        means, stds = zip(*(self.model.approximate_posterior(*part) for part in self._batches(shaped, y)), strict=True)
+        blocks = zip(torch.cat(means).split(CACHED), torch.cat(stds).split(CACHED), strict=True)
+        return torch.cat([self._bins(mean, std) for mean, std in blocks])
 
     def _bins(self, mean: Tensor, std: Tensor) -> Tensor:
-        below = fixed.whole(fixed.normal_cdf((self.edges - mean[..., None]) / std[..., None]))
-        return fixed.table_of(torch.cat([below, torch.full_like(below[..., :1], fixed.WHOLE)], -1))
+        below = mean.new_full((*mean.shape, BINS), fixed.WHOLE)
+        below[..., :-1] = fixed.whole(fixed.normal_cdf((self.edges - mean[..., None]) / std[..., None]))
+        return fixed.table_of(below)
 
     def _batches(self, x: Tensor, y: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
         for rows in torch.arange(len(x)).split(self.batch):
@@ -174,64 +218,50 @@ class BitsBack:
             at += tables.shape[1]
         return x
 
+    def _length(self, posterior: Tensor, z: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
+        """-log₂ p(x|z) / q(z|x) of codes z (B, latent), in bits; p(z) is the same for all."""
+        lengths = torch.zeros(len(x), dtype=torch.float64)
+        for tables, values in self._blocks(z, x, y):
+            lengths += fixed.bits(tables, values).sum(1)
+        return lengths - fixed.bits(posterior, z).sum(1)
+
     def _weights(self, posterior: Tensor, codes: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
         """Table of p(x, z_k) / q(z_k|x) over k, (B, K)."""
-        lengths = [sum(fixed.bits(*block).sum(1) for block in self._blocks(z, x, y)) - fixed.bits(posterior, z).sum(1) for z in codes]
-        return fixed.table(fixed.shares(-torch.stack(lengths, 1)))
+        lengths = torch.stack([self._length(posterior, z, x, y) for z in codes], 1)
+        return fixed.table(fixed.shares(-lengths))
 
 
-def encode(model: Variational, x: Tensor, y: Tensor | None, samples: int, batch: int, progress: Progress) -> tuple[int, int, Words]:
-    """Flat levels (N, dims) as a stack of words; also how many of them it began with, and how slowly its groups grow."""
+def encode(model: Variational, x: Tensor, y: Tensor | None, samples: int, batch: int, progress: Progress) -> Words:
+    """Flat levels (N, dims) as words: how many the stack began with, how slowly its groups grow, the stack."""
     first, growth = 4, 4
     while True:
+        stack, coder = Stack(seed(first), new=True), BitsBack(model, samples, batch)
         try:
-            return first, growth, _encode(model, x, y, samples, batch, first, growth, progress)
-        except Exhausted as short:
-            if short.args[0]:
-                growth *= 2
-            else:
-                first *= 2
+            for rows in groups(len(x), growth):
+                coder.push(stack, x[rows], None if y is None else y[rows])
+                progress(x[rows].numel())
+        except ExhaustedError:
+            late = rows.start > EARLY and growth < SLOWEST
+            first, growth = (first, 2 * growth) if late else (2 * first, growth)
+            continue
+        return np.concatenate([np.array([first, growth], np.uint32), stack.coder.get_compressed()])
 
 
-def _encode(
-    model: Variational, x: Tensor, y: Tensor | None, samples: int, batch: int, first: int, growth: int, progress: Progress
-) -> Words:
-    stack, coder = Stack(seed(first), new=True), BitsBack(model, samples, batch)
-    for rows in groups(len(x), growth):
-        try:
-            coder.push(stack, x[rows], None if y is None else y[rows])
-        except Exhausted:
-            raise Exhausted(rows.start > 8 and growth < 1024) from None
-        progress(x[rows].numel())
-    words: Words = stack.coder.get_compressed()
-    return words
-
-
-def decode(
-    model: Variational, words: Words, n: int, y: Tensor | None, start: tuple[int, int, int], batch: int, progress: Progress
-) -> Tensor:
-    """The flat levels (n, dims) of a stack.
-
-    Args:
-        model: in double precision.
-        words: the stack.
-        n: how many data.
-        y: their labels, if the model is conditional.
-        start: samples, words at first, growth.
-        batch: how many data a network is asked about at once.
-        progress: told of entries.
+def decode(model: Variational, words: Words, n: int, y: Tensor | None, samples: int, batch: int, progress: Progress) -> Tensor:
+    """The flat levels (n, dims) of what `encode` wrote.
 
     Raises:
         DalmError: the stack does not end where it began.
     """
-    samples, first, growth = start
-    stack, coder, parts = Stack(words), BitsBack(model, samples, batch), []
+    if len(words) < 2 or not (0 < words[0] <= len(words) and 0 < words[1] <= SLOWEST):
+        raise DalmError("the stream does not begin as a bits-back stream does; it is damaged")
+    stack, coder, parts = Stack(words[2:]), BitsBack(model, samples, batch), []
     try:
-        for rows in reversed(groups(n, growth)):
+        for rows in reversed(groups(n, int(words[1]))):
             parts.append(coder.pop(stack, rows.stop - rows.start, None if y is None else y[rows]))
             progress(parts[-1].numel())
-    except Exhausted:
+    except ExhaustedError:
         raise DalmError("the stream ends too early: it is damaged, or was written with another model") from None
-    if not np.array_equal(stack.coder.get_compressed(unseal=True), seed(first)):
+    if not stack.began_with(seed(int(words[0]))):
         raise DalmError("the stream does not end where it began: it is damaged, or was written with another model")
     return torch.cat(parts[::-1])

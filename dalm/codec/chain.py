@@ -1,7 +1,7 @@
 """Coding by the chain rule: a range coder takes each entry at the price of its conditional probability (Rissanen 1976; Martin 1979).
 
-Entries are coded in the order of the chain, and each for all data before the next, so that a network is asked about many data at once. The stream
-depends on neither how many: a batch only says how many are asked about together.
+Entries are coded in the order of the chain, and each for all data before the next, so that a network is asked about many data
+at once. The stream depends on neither how many: a batch only says how many are asked about together.
 """
 
 from __future__ import annotations

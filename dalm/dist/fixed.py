@@ -57,10 +57,10 @@ class Curve:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The function at `x`, float64 of any shape."""
-        place = ((x - self.low) * self.steps).clamp(0, self.last)
+        place = (x - self.low).mul_(self.steps).clamp_(0, self.last)
         left = place.floor()
         index = left.int()
-        return self._at(self.values, index) + self._at(self.slopes, index) * (place - left)
+        return self._at(self.slopes, index).mul_(place.sub_(left)).add_(self._at(self.values, index))
 
     def nearest(self, x: Tensor) -> Tensor:
         """The function at the step nearest to `x`: half the cost, for when the table is fine enough."""
@@ -117,7 +117,7 @@ def log2(x: Tensor) -> Tensor:
 
 def whole(probability: Tensor) -> Tensor:
     """Numbers from 0 to 1 as whole numbers of 2^-28, in float64, whose sums are exact."""
-    return (probability * WHOLE).floor()
+    return (probability * WHOLE).floor_()
 
 
 def table(weights: Tensor) -> Tensor:
@@ -136,10 +136,11 @@ def table(weights: Tensor) -> Tensor:
 
 def table_of(cumulative: Tensor) -> Tensor:
     """As `table`, from the sums of the weights up to each level (..., K)."""
-    ends = (cumulative * ((PARTS - cumulative.shape[-1]) / cumulative[..., -1:])).floor()
+    ends = (cumulative * ((PARTS - cumulative.shape[-1]) / cumulative[..., -1:])).floor_()
     ends[..., -1] = PARTS - cumulative.shape[-1]
-    first, rest = ends[..., :1], ends.diff(dim=-1)
-    return torch.cat([first, rest], -1).float()
+    tables = ends.float()
+    tables[..., 1:] -= ends[..., :-1]
+    return tables
 
 
 def binary_table(probability: Tensor) -> Tensor:

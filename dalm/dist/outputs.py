@@ -153,15 +153,24 @@ class LogisticMixture:
         return weights.log_softmax(1), means, (scales + math.log(self._half)).clamp_min(SMALLEST_LOG_SCALE), couplings.tanh()
 
     def table(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
-        """The mixture's distribution function at the upper edge of each level."""
+        """The mixture's distribution function at the upper edge of each level, its components weighed by the channels before."""
         weights, means, scales, couplings = self._split(params)
-        mean = self._means(means, 2 * fixed.sigmoid(2 * couplings) - 1, x.to(params))[channel][..., None]
-        inverse = (fixed.exp(-scales[:, :, channel]) / self._half).clamp_max(54.6)[..., None]  # e^4, as `_parts`
-        edges = torch.arange(self.levels - 1, device=params.device) + 0.5
-        below = fixed.whole(fixed.sigmoid((edges - mean) * inverse))
-        share = (fixed.exp(weights - weights.amax(1, keepdim=True)) * 2**20).floor()
-        mixed = (share[..., None] * below).sum(1)
-        return fixed.table_of(torch.cat([mixed, share.sum(1)[..., None] * fixed.WHOLE], -1))
+        mean = self._means(means, 2 * fixed.sigmoid(2 * couplings) - 1, x.to(params))
+        log_weights = weights / fixed.LOG_2
+        for known in range(channel):
+            ends = F.pad(self._ends(mean[known], scales[:, :, known]), (1, 0))
+            value = x[:, None, known, ..., None].expand(*ends.shape[:-1], 1)
+            mass = ends.gather(-1, value + 1) - ends.gather(-1, value)
+            log_weights = log_weights + fixed.log2(mass.clamp_min(2.0**-9))[..., 0]
+        share = fixed.shares(log_weights.movedim(1, -1)).movedim(-1, 1)
+        return fixed.table_of((share[..., None] * self._ends(mean[channel], scales[:, :, channel])).sum(1))
+
+    def _ends(self, mean: Tensor, scales: Tensor) -> Tensor:
+        """Whole probability of all levels up to each, (B, components, *grid, levels)."""
+        inverse = (fixed.exp(-scales) / self._half).clamp_max(54.6)[..., None]  # e^4, as `_parts`
+        edges = torch.arange(self.levels - 1, device=mean.device) + 0.5
+        below = fixed.whole(fixed.sigmoid((edges - mean[..., None]) * inverse))
+        return F.pad(below, (0, 1), value=fixed.WHOLE)
 
     def _means(self, means: Tensor, couplings: Tensor, x: Tensor) -> list[Tensor]:
         """Mean of each channel, given the values (B, C, *grid) of the channels before it."""

@@ -11,6 +11,7 @@ decomposition of the table T = U Vᵀ, kept to double precision.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import final
@@ -228,6 +229,7 @@ class KDE(Autoregressive, Absorber):
         return Grouped([KernelPredictor(tables, self.rows[self.labels == k], len(mine)) for k, mine in kinds], [mine for _, mine in kinds])
 
 
+@functools.lru_cache(maxsize=4)
 def mass_tables(width: float, levels: int) -> tuple[Tensor, Tensor]:
     """The kernel's bin masses T[x, c] and their log₂, (levels, levels) float64 each, correctly rounded, so the same on every machine.
 

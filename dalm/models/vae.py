@@ -13,7 +13,7 @@ K importance samples tighten it (Burda et al. 2016): log p(x) ≥ E log (1/K) Σ
 from __future__ import annotations
 
 import math
-from typing import Literal, final
+from typing import Literal, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -157,7 +157,7 @@ class VAE(Variational, Latent, Learner):
     def predictor_given(self, z: Tensor, y: Tensor | None) -> Predictor:
         """All pixels of a channel at once, given the code."""
         with Exact(self.decoder):
-            return ChannelPredictor(self.says, self.decoder(beside(z, self._label(y, z))), self.grid[0])
+            return ChannelPredictor(cast(Levels, self.says), self.decoder(beside(z, self._label(y, z))), self.grid[0])
 
     def _units(self, x: Tensor) -> Tensor:
         x = x.view(-1, *self.spec.shape)

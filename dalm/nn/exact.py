@@ -1,9 +1,9 @@
 """Runs any network in arithmetic that gives the same bits on every machine, at every batch size and on any number of threads.
 
-Inside `Exact(net)` each weight is rounded to a multiple of a power of two and each input of a layer to a multiple of 2^-16 below 2^11, so
-that the sums of products are whole numbers of one unit below 2⁵³: float64 holds them exactly, whatever the order of summation.
-Nonlinearities come from tables, and single additions and multiplications are what IEEE 754 says. An operation that is none of these is refused, so what
-runs is exact by construction.
+Inside `Exact(net)` each weight is rounded to a multiple of a power of two and each input of a layer to a multiple of 2^-16
+below 2^11, so that the sums of products are whole numbers of one unit below 2⁵³: float64 holds them exactly, whatever the order of
+summation. Nonlinearities come from tables, and single additions and multiplications are what IEEE 754 says. An operation that is
+none of these is refused, so what runs is exact by construction.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ COARSEST, FINEST = 8, 24  # bits after the point of a weight
 aten = torch.ops.aten
 
 PLAIN = {
-    aten.add, aten.sub, aten.mul, aten.div, aten.neg, aten.abs, aten.floor, aten.round, aten.relu, aten.relu_, aten.clamp, aten.clamp_min,
-    aten.clamp_max, aten.maximum, aten.minimum, aten.where, aten.amax, aten.leaky_relu, aten.max_pool2d_with_indices,
-    aten.view, aten._unsafe_view, aten.reshape, aten.t, aten.transpose, aten.permute, aten.expand, aten.unsqueeze, aten.squeeze, aten.slice,
-    aten.select, aten.split, aten.split_with_sizes, aten.cat, aten.stack, aten.constant_pad_nd, aten.pixel_shuffle, aten.clone, aten.detach, aten.alias,
-    aten._to_copy, aten.copy_, aten.embedding, aten.index, aten.zeros, aten.zeros_like, aten.new_zeros, aten.empty, aten.repeat,
-    aten.upsample_nearest2d,
+    aten.add, aten.sub, aten.mul, aten.div, aten.neg, aten.abs, aten.floor, aten.round, aten.relu, aten.relu_, aten.clamp,
+    aten.clamp_min, aten.clamp_max, aten.maximum, aten.minimum, aten.where, aten.amax, aten.leaky_relu,
+    aten.max_pool2d_with_indices, aten.view, aten._unsafe_view, aten.reshape, aten.t, aten.transpose, aten.permute, aten.expand,
+    aten.unsqueeze, aten.squeeze, aten.slice, aten.select, aten.split, aten.split_with_sizes, aten.cat, aten.stack,
+    aten.constant_pad_nd, aten.pixel_shuffle, aten.clone, aten.detach, aten.alias, aten._to_copy, aten.copy_, aten.embedding,
+    aten.index, aten.zeros, aten.zeros_like, aten.new_zeros, aten.empty, aten.repeat, aten.upsample_nearest2d,
 }  # fmt: skip
 """Operations that move numbers, or make one number from one or two: the same on every machine."""
 
@@ -62,7 +62,7 @@ class Exact(TorchDispatchMode):
     """
 
     def __init__(self, net: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._weights = {
             p.untyped_storage().data_ptr(): self._rounded(name, p.detach()) for name, p in net.named_parameters() if p.dim() > 1
         }

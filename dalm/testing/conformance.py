@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dalm.core import Bound, DalmError, Density, Latent, Learner, Spec, build, config, restore, signature
+from dalm.core import Autoregressive, Bound, DalmError, Density, Latent, Learner, Spec, Variational, build, config, restore, signature
+from dalm.testing.coding import archives_give_the_data_back, predictions_are_the_likelihood
 from dalm.testing.subject import PLANE, TINY, Subject, everything, examples
 
 CLOSE = 1e-6
@@ -50,6 +51,10 @@ def checks(subject: Subject) -> list[Check]:
         chosen += [classes_add_up] if subject.takes_classes and subject.suits(TINY) else []
     if issubclass(family, Bound):
         chosen += [more_samples_tighten]
+    if issubclass(family, Autoregressive):
+        chosen += [predictions_are_the_likelihood]
+    if issubclass(family, Autoregressive | Variational):
+        chosen += [archives_give_the_data_back]
     return [Check(check.__name__, check, subject) for check in chosen]
 
 

@@ -1,0 +1,292 @@
+"""Data to an archive and back, with any model whose likelihood can be coded."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import constriction
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dalm.codec import archive, bitsback, chain
+from dalm.codec.archive import Header
+from dalm.codec.chain import LEVELS, Progress, Words, flat, symbols
+from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Variational, build, config, restore
+from dalm.dist import fixed
+
+Array = NDArray[np.generic]
+ENTRIES = 1 << 23  # of a chunk, unless the caller says otherwise
+BATCH = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to compress; none of it changes what is decoded.
+
+    Args:
+        samples: importance samples of bits-back; 1 reaches the bound, more the tighter one.
+        chunk: data in a chunk; 0 chooses.
+        embed: put the model into the archive.
+        batch: how many data a network is asked about at once; 0 chooses.
+    """
+
+    samples: int = 1
+    chunk: int = 0
+    embed: bool = False
+    batch: int = 0
+
+
+def driver_of(model: Generative) -> int:
+    """Which driver codes a model.
+
+    Raises:
+        DalmError: the model has no likelihood that could be coded.
+    """
+    if not isinstance(model, Density):
+        raise DalmError(
+            f"{model.family} has no likelihood, so there is nothing to code with; a density such as pixelcnn, vae or kde would work"
+        )
+    if model.spec.levels is None:
+        raise DalmError(
+            f"{model.family} gives real numbers a density, and only levels have probabilities to code with; load the data with levels"
+        )
+    if isinstance(model, Autoregressive):
+        return archive.CHAIN
+    if isinstance(model, Variational):
+        return archive.BITS_BACK
+    raise DalmError(
+        f"{model.family} states neither conditionals (Autoregressive) nor a posterior (Variational), so no driver can code with it"
+    )
+
+
+def hash_of(model: Generative) -> bytes:
+    """16 bytes that name a model: its configuration and its weights."""
+    hasher = hashlib.blake2b(json.dumps(config(model), sort_keys=True).encode(), digest_size=16)
+    for name, value in sorted(model.state_dict().items()):
+        hasher.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        hasher.update(value.cpu().contiguous().numpy().tobytes())
+    return hasher.digest()
+
+
+def exact_copy(model: Generative) -> Generative:
+    """The model in double precision, in which its exact arithmetic works."""
+    return copy.deepcopy(model).double().eval().requires_grad_(False)
+
+
+class Coder:
+    """Codes chunks of data with one model.
+
+    Args:
+        model: any that `driver_of` takes.
+        samples: importance samples of bits-back, 0 for the chain rule.
+        batch: how many data a network is asked about at once; 0 chooses.
+        classes: of the labels.
+    """
+
+    def __init__(self, model: Generative, samples: int, batch: int = 0, progress: Progress = lambda entries: None) -> None:
+        self.model, self.samples, self.progress = exact_copy(model), samples, progress
+        self.batch = batch or max(1, min(BATCH, (1 << 24) // (model.spec.levels or 1)))
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, y: Tensor | None) -> bytes:
+        """Flat levels (N, dims), and their labels (N,) if there are any, as a payload."""
+        given = y if self.model.conditional else None
+        words = self._labels(y) if y is not None else np.zeros(0, np.uint32)
+        if isinstance(self.model, Autoregressive):
+            stream = chain.encode(self.model, x, given, self.batch, self.progress)
+        else:
+            assert isinstance(self.model, Variational)
+            stream = bitsback.encode(self.model, x, given, self.samples, self.batch, self.progress)
+        return np.concatenate([words, stream]).astype("<u4").tobytes()
+
+    @torch.no_grad()
+    def decode(self, payload: bytes, n: int, labels: bool) -> tuple[Tensor, Tensor | None]:
+        """The levels (n, dims) and labels (n,) of a payload.
+
+        Raises:
+            DalmError: the payload does not suit the model.
+        """
+        if len(payload) % 4:
+            raise DalmError(f"a chunk of the archive is damaged: {len(payload)} bytes are no whole number of 32-bit words")
+        words = np.frombuffer(payload, "<u4").astype(np.uint32)
+        try:
+            y, words = self._read_labels(words, n) if labels else (None, words)
+            given = y if self.model.conditional else None
+            if isinstance(self.model, Autoregressive):
+                return chain.decode(self.model, words, n, given, self.batch, self.progress), y
+            assert isinstance(self.model, Variational)
+            return bitsback.decode(self.model, words, n, given, self.samples, self.batch, self.progress), y
+        except (AssertionError, ValueError) as error:
+            raise DalmError(f"a chunk of the archive cannot be decoded: {error}") from error
+
+    def _label_tables(self, n: int) -> Tensor:
+        prior = self.model.prior if self.model.conditional else torch.ones(self.model.spec.classes)
+        return fixed.table((prior.double() * 2**24).floor()).expand(n, -1)
+
+    def _labels(self, y: Tensor) -> Words:
+        coder = constriction.stream.queue.RangeEncoder()
+        coder.encode(symbols(y), LEVELS, flat(self._label_tables(len(y))))
+        words: Words = coder.get_compressed()
+        return np.concatenate([np.array([len(words)], np.uint32), words])
+
+    def _read_labels(self, words: Words, n: int) -> tuple[Tensor, Words]:
+        count = int(words[0]) if len(words) else 0
+        if not 0 < count < len(words):
+            raise DalmError("a chunk of the archive is damaged: its labels do not fit into it")
+        coder = constriction.stream.queue.RangeDecoder(words[1 : count + 1])
+        return torch.from_numpy(coder.decode(LEVELS, flat(self._label_tables(n)))).long(), words[count + 1 :]
+
+
+def compress(
+    model: Generative, x: Array, y: Array | None, file: BinaryIO, settings: Settings = Settings(), progress: Progress = lambda entries: None
+) -> Header:
+    """Write an archive of data to a file that can be sought.
+
+    Args:
+        model: whose likelihood sets the size.
+        x: levels of any whole type, (N, *shape) where shape is the Spec's or has as many entries.
+        y: class numbers (N,), or `None`.
+        file: opened for writing, at its start.
+        settings: samples, chunk, embed, batch.
+        progress: told how many entries are done.
+
+    Raises:
+        DalmError: the model has no likelihood to code with, or the data are none of its Spec.
+    """
+    driver = driver_of(model)
+    if not len(x):
+        raise DalmError("there are no data to compress")
+    dtype = _dtype(x, model.spec)
+    chunk = settings.chunk or max(1, ENTRIES // model.spec.dims)
+    samples = settings.samples if driver == archive.BITS_BACK else 0
+    header = Header(
+        driver, model.spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), bytes(16), y is not None, settings.embed, samples
+    )
+    file.write(header.pack())
+    if settings.embed:
+        file.write(struct.pack("<I", len(inside := packed(model))) + inside)
+    coder, hasher = Coder(model, samples, settings.batch, progress), hashlib.blake2b(digest_size=16)
+    for start in range(0, len(x), chunk):
+        rows = np.ascontiguousarray(x[start : start + chunk])
+        hasher.update(rows.astype(dtype, copy=False).tobytes())
+        archive.write_part(file, coder.encode(*_levels(rows, None if y is None else y[start : start + chunk], model.spec)))
+    if y is not None:
+        hasher.update(y.astype("<i8").tobytes())
+    file.seek(0)
+    header = header.with_checksum(hasher.digest())
+    file.write(header.pack())
+    return header
+
+
+def _dtype(x: Array, spec: Spec) -> str:
+    name = x.dtype.newbyteorder("<").str.replace("<u1", "|u1").replace("<b1", "|b1").replace("<i1", "|i1")
+    if name not in archive.DTYPES:
+        raise DalmError(f"data to compress are whole numbers from 0 to {(spec.levels or 0) - 1}, and these are {x.dtype}")
+    if x.ndim < 2 or int(np.prod(x.shape[1:])) != spec.dims:
+        raise DalmError(f"the model is of data of shape {spec.shape}, and these have shape {x.shape[1:]}")
+    return name
+
+
+def _levels(x: Array, y: Array | None, spec: Spec) -> tuple[Tensor, Tensor | None]:
+    levels = torch.from_numpy(x.reshape(len(x), -1).astype(np.int64))
+    labels = None if y is None else torch.from_numpy(np.ascontiguousarray(y).astype(np.int64))
+    spec.check(levels.view(-1, *spec.shape), labels)
+    return levels, labels
+
+
+def decompress(
+    file: BinaryIO, size: int, find: Callable[[Header], Generative], batch: int = 0, progress: Progress = lambda entries: None
+) -> Reader:
+    """Open an archive of `size` bytes for reading.
+
+    Args:
+        file: opened for reading, at its start.
+        size: of the whole file, in bytes.
+        find: gives the model of a header when it is not inside the archive.
+        batch: how many data a network is asked about at once; any number decodes the same.
+        progress: told how many entries are done.
+
+    Raises:
+        DalmError: no archive, cut short, damaged, of a newer version, or the model is another one.
+    """
+    header = archive.read_header(file)
+    model = _read_model(file, size) if header.inside else find(header)
+    if hash_of(model) != header.model:
+        raise DalmError(
+            f"the archive was written with model {header.model.hex()}, and this is {hash_of(model).hex()}; give the run it was written with"
+        )
+    if model.spec != header.spec or driver_of(model) != header.driver or (header.labels and not model.spec.classes):
+        raise DalmError("the archive's header does not suit its model; it is damaged or was made up")
+    return Reader(file, header, archive.survey(file, header, size), Coder(model, header.samples, batch, progress))
+
+
+class Reader:
+    """An open archive.
+
+    Args:
+        file: opened for reading.
+        header: of the archive.
+        places: where its chunks begin.
+        coder: with its model.
+    """
+
+    def __init__(self, file: BinaryIO, header: Header, places: list[int], coder: Coder) -> None:
+        self.file, self.header, self.places, self.coder = file, header, places, coder
+
+    def chunk(self, k: int) -> tuple[Array, Array | None]:
+        """Data (n, *shape) in their original type, and labels, of chunk k alone."""
+        header = self.header
+        n = min(header.chunk, header.count - k * header.chunk)
+        self.file.seek(self.places[k])
+        x, y = self.coder.decode(archive.read_part(self.file), n, header.labels)
+        return x.numpy().astype(header.dtype).reshape(n, *header.shape), None if y is None else y.numpy()
+
+    def __iter__(self) -> Iterator[tuple[Array, Array | None]]:
+        """All chunks in order; after the last one the checksum of everything is compared.
+
+        Raises:
+            DalmError: what was decoded is not what was compressed.
+        """
+        hasher, labels = hashlib.blake2b(digest_size=16), []
+        for k in range(len(self.places)):
+            x, y = self.chunk(k)
+            hasher.update(x.tobytes())
+            labels.append(b"" if y is None else y.astype("<i8").tobytes())
+            yield x, y
+        hasher.update(b"".join(labels))
+        if hasher.digest() != self.header.checksum:
+            raise DalmError("what was decoded is not what was compressed: its checksum does not match; the archive or the model is damaged")
+
+
+def packed(model: Generative) -> bytes:
+    """A model as it goes into an archive: the length of its configuration, that as JSON, its weights as safetensors."""
+    from safetensors.torch import save
+
+    content = json.dumps(config(model)).encode()
+    return struct.pack("<I", len(content)) + content + save({name: value.contiguous() for name, value in model.state_dict().items()})
+
+
+def _read_model(file: BinaryIO, size: int) -> Generative:
+    from safetensors.torch import load
+
+    whole, first = struct.unpack("<II", archive.read_exactly(file, 8))
+    if not 4 + first <= whole <= size:
+        raise DalmError("the archive is damaged: the model inside does not fit into it")
+    content, weights = archive.read_exactly(file, first), archive.read_exactly(file, whole - 4 - first)
+    try:
+        model, state = build(json.loads(content)), load(weights)
+        wide = any(state[name].dtype == torch.float64 for name, _ in model.named_parameters())
+        restore(model.double() if wide else model, state)
+        return model
+    except DalmError:
+        raise
+    except Exception as error:  # a hostile file can make a parser raise anything
+        raise DalmError(f"the model inside the archive cannot be read: {error or type(error).__name__}") from error

@@ -1,0 +1,254 @@
+"""Proof: data to an archive and back by the model of a run, and the seal on a run whose likelihood became a file of that size."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dalm.codec import Header, Settings, driver_of, hash_of, packed
+from dalm.codec import compress as encode
+from dalm.codec import decompress as decode
+from dalm.core import Bound, DalmError, Density, Generative
+from dalm.data import Data, load_data
+from dalm.data.files import read_arrays
+from dalm.train import Run, write
+from dalm.train.run import Json
+from dalm.verbs import _same, score
+
+ALLOWED = (1.001, 192)
+"""A sealed file is at most this many times its claim, and this many bytes more."""
+BATCHES = (512, 97)
+"""Data at once when a proof is written, and when it is read."""
+
+
+def compress(
+    run: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    samples: int = 1,
+    chunk: int = 0,
+    embed: bool = False,
+    batch: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Json:
+    """Compress the data of a file with the model of a run.
+
+    Args:
+        run: a run folder.
+        data: a file with an array `x`, and perhaps labels `y`: .npz, .npy or IDX.
+        out: the archive.
+        samples: importance samples of a latent-variable model; more make a smaller file more slowly.
+        chunk: data that are decoded together; 0 chooses.
+        embed: put the model into the archive.
+        batch: how many data a network is asked about at once; 0 chooses.
+        progress: told entries done and in all.
+
+    Returns:
+        `count`, `bytes`, `original` bytes, `ratio`, `bits_per_dim`, `seconds`.
+
+    Raises:
+        DalmError: the run, the data or the place do not suit.
+    """
+    x, y = _arrays(Path(data))
+    model = Run.open(run).model
+    began, done = time.perf_counter(), 0
+
+    def tell(entries: int) -> None:
+        nonlocal done
+        progress(done := done + entries, x.size)
+
+    with _written(Path(out)) as file:
+        encode(model, x, y, file, Settings(samples, chunk, embed, batch), tell)
+        size = file.seek(0, 2)
+    original = x.nbytes + (0 if y is None else y.nbytes)
+    return {
+        "count": len(x),
+        "bytes": size,
+        "original": original,
+        "ratio": original / size,
+        "bits_per_dim": 8 * size / max(1, x.size),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _arrays(path: Path) -> tuple[Any, Any]:
+    if not path.exists():
+        raise DalmError(f"there is no file {path}; give a .npz, .npy or IDX file with the data to compress")
+    arrays, _ = read_arrays(path)
+    if "x" not in arrays:
+        raise DalmError(f"{path} holds {', '.join(arrays)}; to be compressed it should hold x (and y)")
+    return arrays["x"], arrays.get("y")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name when it is whole, and not at all otherwise."""
+    beside = path.with_name(f".{path.name}.partial")
+    try:
+        with beside.open("w+b") as file:
+            yield file
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def decompress(
+    archive: str | Path,
+    out: str | Path,
+    *,
+    run: str | Path | None = None,
+    batch: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Write the data of an archive to a .npz (with their labels) or .npy file.
+
+    Args:
+        archive: what `compress` wrote.
+        out: the file.
+        run: the run whose model it was written with; by default the model inside, or a run under the current folder with its hash.
+        batch: how many data a network is asked about at once; any number gives the same data.
+        progress: told entries done and in all.
+
+    Raises:
+        DalmError: the archive is damaged, or its model is not found.
+    """
+    path, done = Path(archive), 0
+    if not path.is_file():
+        raise DalmError(f"there is no archive {path}")
+    if Path(out).suffix not in (".npz", ".npy"):
+        raise DalmError(f"data are written as .npz or .npy, got {Path(out).name!r}")
+
+    def tell(entries: int) -> None:
+        nonlocal done
+        progress(done := done + entries, reader.header.count * reader.coder.model.spec.dims)
+
+    with path.open("rb") as file:
+        reader = decode(file, path.stat().st_size, lambda header: _find(header, run), batch, tell)
+        header = reader.header
+        with tempfile.TemporaryDirectory(dir=Path(out).absolute().parent) as folder:
+            shape = (header.count, *header.shape)
+            x: Any = np.lib.format.open_memmap(Path(folder) / "x.npy", "w+", header.dtype, shape)
+            labels, at = [], 0
+            for rows, y in reader:
+                x[at : at + len(rows)] = rows
+                at += len(rows)
+                labels.append(y)
+            x.flush()
+            if Path(out).suffix == ".npy":
+                os.replace(Path(folder) / "x.npy", out)
+            else:
+                known: Json = {} if not header.labels else {"y": np.concatenate([y for y in labels if y is not None])}
+                with _written(Path(out)) as target:
+                    np.savez(target, x=x, **known)
+    return Path(out)
+
+
+def _find(header: Header, run: str | Path | None) -> Generative:
+    """The model with the archive's hash: of the run given, or of one under the current folder."""
+    if run is not None:
+        return Run.open(run).model
+    for place in sorted(Path().glob("**/run.json")):
+        try:
+            model = Run.open(place.parent).model
+        except DalmError:
+            continue
+        if hash_of(model) == header.model:
+            return model
+    raise DalmError(f"no run under {Path().absolute()} has the model {header.model.hex()} that wrote the archive; point at it with --run")
+
+
+def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) -> Json:
+    """Compress the test split with a run's model, decode it in another process with another batch size and thread count, compare.
+
+    The archive stays in the run folder as `proof.dalm`; the seal, or the reason for its absence, goes into `metrics.json` as `proof`.
+
+    Args:
+        run: a run or its folder.
+        data: the data it was fitted to; by default they are loaded again from where they came.
+        samples: importance samples of a latent-variable model; more than one prove the tighter bound.
+
+    Returns:
+        The record: `sealed`, `reason`, and if there is a file: `claimed` and `file` bits/dim, `ratio`, `bytes`, `with_weights`, `n`,
+        `encode_mb_s`, `decode_mb_s`, `batch` and `threads` of both sides, `samples`.
+
+    Raises:
+        DalmError: the data are not those of the run.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    data = _same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
+    try:
+        driver_of(run.model)
+    except DalmError as refusal:
+        return _seal(run, data, {"sealed": False, "reason": str(refusal)})
+    return _seal(run, data, _weigh(run, data.test.x, samples))
+
+
+def _weigh(run: Run, x: Tensor, samples: int) -> Json:
+    """Write the proof, read it elsewhere, and compare both the data and the size."""
+    path, threads = run.path / "proof.dalm", [torch.get_num_threads(), 1 if torch.get_num_threads() > 1 else 2]
+    began = time.perf_counter()
+    with _written(path) as file:
+        encode(run.model, x.numpy(), None, file, Settings(samples, batch=BATCHES[0]))
+    middle = time.perf_counter()
+    same = _decodes(run.path, x, threads[1])
+    ended = time.perf_counter()
+    claim, size = _claim(run.model, x, samples), path.stat().st_size
+    record: Json = {"claimed": 8 * claim / x.numel(), "file": 8 * size / x.numel(), "ratio": size / claim, "bytes": size}
+    record |= {"with_weights": size + len(packed(run.model)), "n": len(x), "samples": samples, "batch": list(BATCHES), "threads": threads}
+    record |= {"encode_mb_s": x.nbytes / 1e6 / (middle - began), "decode_mb_s": x.nbytes / 1e6 / (ended - middle)}
+    return _verdict(same, size, claim) | record
+
+
+def _verdict(same: bool, size: int, claim: float) -> Json:
+    if not same:
+        return {"sealed": False, "reason": "the file decodes to something else"}
+    if size > ALLOWED[0] * claim + ALLOWED[1]:
+        return {"sealed": False, "reason": f"the file has {size:,} bytes, and the likelihood claims {claim:,.0f}"}
+    return {"sealed": True, "reason": None}
+
+
+def _decodes(run: Path, x: Tensor, threads: int) -> bool:
+    """Whether another process with another batch size and `threads` threads reads the data from a run's proof."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "x.npy"
+        options = ["--run", str(run), "--out", str(out), "--batch", str(BATCHES[1]), "--threads", str(threads)]
+        command = [sys.executable, "-m", "dalm.cli", "decompress", str(run / "proof.dalm"), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DalmError(f"{run / 'proof.dalm'} did not decode in another process: {done.stderr.strip()}")
+        return np.array_equal(np.load(out), x.numpy())
+
+
+def _seal(run: Run, data: Data, record: Json) -> Json:
+    path = run.path / "metrics.json"
+    found = json.loads(path.read_text()) if path.exists() else score(run, data)
+    write(path, json.dumps(found | {"proof": record}, indent=1))
+    return record
+
+
+@torch.no_grad()
+def _claim(model: Generative, x: Tensor, samples: int) -> float:
+    """Bytes that the model's own likelihood of data asks for."""
+    nats = torch.cat([_nats(model, part, samples) for part in x.split(500)])
+    return -nats.sum(dtype=torch.float64).item() / math.log(2) / 8
+
+
+def _nats(model: Generative, x: Tensor, samples: int) -> Tensor:
+    if isinstance(model, Bound) and samples > 1:
+        return model.importance_bound(x, samples=samples)
+    assert isinstance(model, Density)
+    return model.log_prob(x)

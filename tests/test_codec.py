@@ -1,0 +1,314 @@
+"""Archives: what goes in comes out, at any batch size and thread count, in the bytes that the likelihood claims."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+
+import constriction
+import numpy as np
+import pytest
+import torch
+from subjects import SUBJECTS
+from torch import nn
+
+from dalm.codec import Settings, archive, bitsback, compress, decompress, hash_of
+from dalm.codec.chain import LEVELS
+from dalm.core import DalmError, Spec
+from dalm.dist import LogisticMixture, fixed
+from dalm.models import DCGAN, KDE, VAE, Gaussian, Histogram, PixelCNN
+from dalm.nn import Exact
+from dalm.testing.subject import SMALL, TINY, examples
+
+X, Y = examples(TINY, 60, seed=5)
+TRUTHS = {
+    "sigmoid": (fixed.sigmoid, torch.sigmoid, -20, 20, 4e-5),
+    "exp": (fixed.exp, torch.exp, -23, 12, 2e-6),
+    "normal_cdf": (fixed.normal_cdf, torch.special.ndtr, -4, 6.9, 2e-5),
+    "log2": (fixed.log2, torch.log2, 1e-3, 2.0**25, 1e-8),
+}
+
+
+@pytest.fixture(scope="module")
+def histogram():
+    return SUBJECTS["kde"].trained(TINY), Histogram(TINY)
+
+
+def packed_archive(model, x, y=None, **settings) -> bytes:
+    file = io.BytesIO()
+    compress(model, x.numpy(), None if y is None else y.numpy(), file, Settings(**settings))
+    return file.getvalue()
+
+
+def unpacked(content: bytes, model, **options):
+    chunks = list(decompress(io.BytesIO(content), len(content), lambda header: model, **options))
+    labels = [y for _, y in chunks if y is not None]
+    return np.concatenate([x for x, _ in chunks]), np.concatenate(labels) if labels else None
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_tables_of_functions_are_near_the_functions(name):
+    ours, theirs, low, high, most = TRUTHS[name]
+    x = torch.linspace(low, high, 20_001, dtype=torch.float64)
+    apart = (ours(x) - theirs(x)).abs() / theirs(x).abs().clamp_min(1e-6)
+    assert apart.max() <= most
+
+
+def test_a_table_leaves_constriction_as_it_went_in():
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randint(0, 1 << 28, (4000, 17), generator=generator).double() * (torch.rand(4000, 17, generator=generator) < 0.3)
+    tables = fixed.table(weights + 1)
+    assert (tables.sum(1) == fixed.PARTS - 17).all()
+    assert (tables >= 0).all()
+    values = torch.randint(0, 17, (4000,), generator=generator)
+    coder = constriction.stream.queue.RangeEncoder()
+    coder.encode(values.numpy().astype(np.int32), LEVELS, tables.numpy())
+    claimed = (24 - (tables.double().gather(1, values[:, None]) + 1).log2()).sum().item()
+    assert claimed <= 32 * len(coder.get_compressed()) <= claimed + 64
+
+
+def test_table_is_the_probability_to_one_part():
+    weights = torch.tensor([0.0, 1.0, 3.0, 2.0**40], dtype=torch.float64)
+    exact = weights / weights.sum() * (fixed.PARTS - 4)
+    assert ((fixed.table(weights) - exact).abs() <= 1).all()
+
+
+def test_output_tables_are_the_masses():
+    says, generator = LogisticMixture(3, 9, 4), torch.Generator().manual_seed(1)
+    params = 0.3 * torch.randn(5, says.size, 2, dtype=torch.float64, generator=generator)
+    x = torch.randint(0, 9, (5, 3, 2), generator=generator)
+    told = sum(fixed.bits(says.table(params, x, c), x[:, c]).sum(1) for c in range(3))
+    assert torch.allclose(told, -says.log_prob(params, x) / math.log(2), rtol=1e-3)
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [
+        nn.Conv2d(2, 8, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(8, 8, 3, stride=2),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(72, 5),
+        nn.Sigmoid(),
+    ]
+    return nn.Sequential(*layers).double()
+
+
+def test_exact_arithmetic_does_not_see_the_batch_or_the_threads():
+    model, x = net(), torch.randn(50, 2, 8, 8, dtype=torch.float64)
+    with torch.no_grad(), Exact(model):
+        whole = model(x)
+        parts = [torch.cat([model(part) for part in x.split(size)]) for size in (1, 7, 20)]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(3 - min(2, threads))
+        other = model(x)
+        torch.set_num_threads(threads)
+    assert all(torch.equal(other, whole) for other in (*parts, other))
+    with torch.no_grad():
+        assert (whole - model(x)).abs().max() < 2e-3
+        assert not torch.equal(whole, model(x)), "this ran in ordinary arithmetic"
+
+
+def test_exact_sums_are_whole_numbers_of_one_unit():
+    layer = nn.Linear(300, 4, bias=False).double()
+    with torch.no_grad(), Exact(layer):
+        out = layer(torch.randn(9, 300, dtype=torch.float64))
+    assert torch.equal((out * 2.0**40).round(), out * 2.0**40)
+    assert out.abs().max() * 2.0**40 < 2.0**53
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (lambda x: x.softmax(1), "no exact form"),
+        (lambda x: x.mean(), "no exact form"),
+        (lambda x: x @ x.T, "multiplies something else"),
+    ],
+)
+def test_exact_arithmetic_refuses_what_it_does_not_know(network, reason):
+    with torch.no_grad(), Exact(net()), pytest.raises(DalmError, match=reason):
+        network(torch.ones(3, 3, dtype=torch.float64))
+
+
+def test_exact_arithmetic_checks_its_bounds():
+    layer = nn.Linear(1000, 1).double()
+    nn.init.constant_(layer.weight, 1e5)
+    with pytest.raises(DalmError, match="too large for exact arithmetic"):
+        Exact(layer)
+    with pytest.raises(DalmError, match="double precision"):
+        Exact(nn.Linear(3, 3))
+
+
+@pytest.mark.parametrize("family", ["gaussian", "pixelcnn", "vae"])
+def test_files_do_not_depend_on_batch_or_threads(family):
+    subject = SUBJECTS[family]
+    model, x = subject.trained(subject.discrete), examples(subject.discrete, 40, seed=5)[0]
+    contents = {packed_archive(model, x, batch=batch) for batch in (1, 7, 40)}
+    assert len(contents) == 1
+    content, threads = contents.pop(), torch.get_num_threads()
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        assert np.array_equal(unpacked(content, model, batch=3)[0], x.numpy())
+    torch.set_num_threads(threads)
+
+
+def test_more_samples_make_smaller_files():
+    model, x = SUBJECTS["vae"].trained(SMALL), examples(SMALL, 1500, seed=5)[0]
+    sizes = [len(packed_archive(model, x, samples=k)) for k in (1, 8)]
+    for size, k in zip(sizes, (1, 8), strict=True):
+        assert np.array_equal(unpacked(packed_archive(model, x, samples=k), model)[0], x.numpy())
+        bound = -model.importance_bound(x, samples=k).sum().item() / math.log(2) / 8
+        assert bound * 0.98 - 8 <= size <= bound * 1.02 + 400
+    assert sizes[1] < sizes[0] + 200
+
+
+def test_a_stack_that_runs_dry_is_begun_again():
+    assert [part.stop - part.start for part in bitsback.groups(40, 4)] == [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7]
+    model, x = VAE(SMALL, latent=40, width=8, depth=1).double().eval(), examples(SMALL, 30)[0]
+    content = packed_archive(model, x, samples=4)
+    assert np.array_equal(unpacked(content, model)[0], x.numpy())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int8", "uint16", "int64", ">i4"])
+def test_the_type_and_shape_of_the_data_come_back(dtype):
+    spec = Spec((1, 2, 3), levels=2)
+    x = (torch.arange(60).view(10, 2, 3) % 2).numpy().astype(dtype)
+    file = io.BytesIO()
+    compress(Histogram(spec), x, None, file)
+    back, _ = unpacked(file.getvalue(), Histogram(spec))
+    assert back.shape == x.shape
+    assert back.dtype == x.dtype.newbyteorder("<")
+    assert np.array_equal(back, x)
+
+
+def test_labels_come_back_with_the_data():
+    for model in (SUBJECTS["kde"].trained(TINY, conditional=True), SUBJECTS["kde"].trained(TINY)):
+        x, y = unpacked(packed_archive(model, X, Y), model, batch=9)
+        assert np.array_equal(x, X.numpy())
+        assert np.array_equal(y, Y.numpy())
+
+
+def test_a_chunk_can_be_decoded_alone():
+    model = SUBJECTS["kde"].trained(TINY)
+    content = packed_archive(model, X, Y, chunk=16)
+    reader = decompress(io.BytesIO(content), len(content), lambda header: model)
+    assert reader.header.chunks == 4
+    x, y = reader.chunk(2)
+    assert np.array_equal(x, X[32:48].numpy())
+    assert y is not None and np.array_equal(y, Y[32:48].numpy())
+
+
+def test_the_model_can_be_inside():
+    model = SUBJECTS["pixelcnn"].trained(TINY)
+    content = packed_archive(model, X, embed=True)
+
+    def never(header):
+        raise AssertionError("the model was looked for outside")
+
+    chunks = list(decompress(io.BytesIO(content), len(content), never))
+    assert np.array_equal(np.concatenate([x for x, _ in chunks]), X.numpy())
+
+
+GOLDEN = (
+    "44414c4d010000000000020000000000000001060000000202000000030000000400000000000000020000009e2663401197fa282181a783b85961d7"
+    "fb68322428877f933f31e415616bda0175124b9904000000f988d2410000303304000000f988d24100003033"
+)
+
+
+def test_golden_bytes():
+    model = Histogram(Spec((6,), levels=2))
+    x = (np.arange(24).reshape(4, 2, 3) % 2).astype(np.uint8)
+    file = io.BytesIO()
+    compress(model, x, None, file, Settings(chunk=2))
+    assert file.getvalue().hex() == GOLDEN
+    assert np.array_equal(unpacked(bytes.fromhex(GOLDEN), model)[0], x)
+
+
+def test_damage_is_found():
+    model = SUBJECTS["kde"].trained(TINY)
+    content, original = packed_archive(model, X, Y, chunk=30), X.numpy()
+    for at in range(len(content)):
+        for bad in (content[:at], content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]):
+            with pytest.raises(DalmError):
+                unpacked(bad, model)
+    with pytest.raises(DalmError, match="followed by something else"):
+        unpacked(content + b"x", model)
+    assert np.array_equal(unpacked(content, model)[0], original)
+
+
+def forged(content: bytes, at: int, form: str, value: int) -> bytes:
+    """An archive whose header was edited, with the right checksum."""
+    edited = bytearray(content)
+    struct.pack_into(form, edited, at, value)
+    end = len(archive.read_header(io.BytesIO(content)).pack())
+    struct.pack_into("<I", edited, end - 4, zlib.crc32(bytes(edited[: end - 4])))
+    return bytes(edited)
+
+
+@pytest.mark.parametrize(
+    ("at", "form", "value"),
+    [
+        (5, "B", 1),
+        (5, "B", 9),
+        (6, "B", 0),
+        (6, "B", 2),
+        (6, "B", 255),
+        (7, "B", 200),
+        (8, "<H", 3),
+        (10, "<I", 99),
+        (14, "<I", 7),
+        (19, "<I", 1 << 31),
+    ],
+)
+def test_made_up_headers_are_refused(at, form, value):
+    model = SUBJECTS["kde"].trained(TINY)
+    with pytest.raises(DalmError):
+        unpacked(forged(packed_archive(model, X, Y), at, form, value), model)
+
+
+def test_another_model_is_refused():
+    model, other = Gaussian(TINY), Histogram(TINY)
+    with pytest.raises(DalmError, match="was written with model"):
+        unpacked(packed_archive(model, X), other)
+    assert hash_of(model) != hash_of(other)
+    assert hash_of(model) == hash_of(Gaussian(TINY))
+    newer = bytearray(packed_archive(model, X))
+    newer[4] = 2
+    with pytest.raises(DalmError, match="version 2, and this dalm reads version 1"):
+        unpacked(bytes(newer), model)
+    with pytest.raises(DalmError, match="no dalm archive"):
+        unpacked(b"PK\x03\x04" + bytes(100), model)
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "reason"),
+    [
+        (DCGAN(Spec((1, 8, 8), levels=3)), torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "dcgan has no likelihood"),
+        (Gaussian(Spec((3,))), torch.zeros(2, 3), "load the data with levels"),
+        (Gaussian(TINY), torch.zeros(2, 1, 2, 2), "whole numbers from 0 to 2, and these are float32"),
+        (Gaussian(TINY), torch.full((2, 1, 2, 2), 3), "values from 3 to 3"),
+        (Gaussian(TINY), torch.zeros(2, 5, dtype=torch.uint8), r"shape \(1, 2, 2\)"),
+        (Gaussian(TINY), torch.zeros(0, 1, 2, 2, dtype=torch.uint8), "no data"),
+    ],
+)
+def test_what_cannot_be_compressed_is_refused(model, x, reason):
+    with pytest.raises(DalmError, match=reason):
+        packed_archive(model, x)
+
+
+def test_families_code_what_they_claim_on_their_own_samples():
+    """A check against mathematics: the length of own samples is the entropy, here of a uniform distribution."""
+    spec = Spec((50,), levels=16)
+    x = torch.randint(0, 16, (400, 50), generator=torch.Generator().manual_seed(0))
+    content = packed_archive(Histogram(spec), x)
+    assert abs(len(content) - 400 * 50 * 4 / 8) < 130
+
+
+@pytest.mark.parametrize("family", [KDE, PixelCNN])
+def test_a_mixture_over_classes_is_coded_like_its_sum(family):
+    model = SUBJECTS[family.family].trained(TINY, conditional=True)
+    claim = -model.log_prob(X).sum().item() / math.log(2) / 8
+    assert len(packed_archive(model, X)) <= 1.003 * claim + 120
