@@ -6,7 +6,7 @@ at once. The stream depends on neither how many: a batch only says how many are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import constriction
 import numpy as np
@@ -33,29 +33,14 @@ def flat(tables: Tensor) -> NDArray[np.float32]:
 
 def symbols(values: Tensor) -> NDArray[np.int32]:
     """Levels as constriction takes them, (N,)."""
-    array: NDArray[np.int32] = values.flatten().cpu().numpy().astype(np.int32)
+    array: NDArray[np.int32] = values.reshape(-1).int().cpu().numpy()
     return array
 
 
-class Lockstep:
-    """A chunk of data, predicted in batches that take each step together.
-
-    Args:
-        model: in double precision.
-        n: how many data.
-        y: their labels, if they are known.
-        batch: how many data a network is asked about at once.
-    """
-
-    def __init__(self, model: Autoregressive, n: int, y: Tensor | None, batch: int) -> None:
-        self.rows = torch.arange(n).split(batch)
-        self.parts = [_start(model, len(rows), None if y is None else y[rows]) for rows in self.rows]
-        self.order = model.order()
-
-    def steps(self) -> Iterator[Iterator[tuple[Predictor, Tensor, Tensor]]]:
-        """For each block of entries, for each batch: its predictor, its rows and the entries' places."""
-        for at in range(len(self.order)):
-            yield ((part, rows, self.order[at : at + 1]) for part, rows in zip(self.parts, self.rows, strict=True))
+def predictors(model: Autoregressive, n: int, y: Tensor | None, batch: int) -> list[tuple[slice, Predictor]]:
+    """Batches of n data and a predictor for each."""
+    rows = [slice(start, min(n, start + batch)) for start in range(0, n, batch)]
+    return [(some, _start(model, some.stop - some.start, None if y is None else y[some])) for some in rows]
 
 
 def _start(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
@@ -67,25 +52,30 @@ def _start(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
 
 def encode(model: Autoregressive, x: Tensor, y: Tensor | None, batch: int, progress: Progress) -> Words:
     """Flat levels (N, dims) as a stream; their labels (N,) are the decoder's too, if they are given."""
-    coder = constriction.stream.queue.RangeEncoder()
-    for step in Lockstep(model, len(x), y, batch).steps():
-        for predictor, rows, places in step:
-            tables, values = predictor.predict(), x[rows[:, None], places].to(model.device)
+    coder, at = constriction.stream.queue.RangeEncoder(), 0
+    parts, columns = predictors(model, len(x), y, batch), x[:, model.order()].T.int().contiguous()
+    while at < len(columns):
+        for rows, predictor in parts:
+            tables = predictor.predict()
+            values = columns[at : at + tables.shape[1], rows].T
             coder.encode(symbols(values), LEVELS, flat(tables))
-            predictor.update(values)
+            predictor.update(values.to(model.device))
             progress(values.numel())
+        at += tables.shape[1]
     words: Words = coder.get_compressed()
     return words
 
 
 def decode(model: Autoregressive, words: Words, n: int, y: Tensor | None, batch: int, progress: Progress) -> Tensor:
     """The flat levels (n, dims) of a stream."""
-    coder, x = constriction.stream.queue.RangeDecoder(words), torch.zeros(n, model.spec.dims, dtype=torch.int32)
-    for step in Lockstep(model, n, y, batch).steps():
-        for predictor, rows, places in step:
+    coder, at = constriction.stream.queue.RangeDecoder(words), 0
+    parts, columns = predictors(model, n, y, batch), torch.zeros(model.spec.dims, n, dtype=torch.int32)
+    while at < len(columns):
+        for rows, predictor in parts:
             tables = predictor.predict()
-            values = torch.from_numpy(coder.decode(LEVELS, flat(tables))).view(len(rows), -1)
-            x[rows[:, None], places] = values
+            values = torch.from_numpy(coder.decode(LEVELS, flat(tables))).view(tables.shape[:2])
+            columns[at : at + tables.shape[1], rows] = values.T
             predictor.update(values.to(model.device))
             progress(values.numel())
-    return x
+        at += tables.shape[1]
+    return columns[model.order().argsort()].T

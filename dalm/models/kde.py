@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from dalm.core import Absorber, Autoregressive, DalmError, Spec
-from dalm.dist import Grouped, Predictor, fixed, log_normal_mass
+from dalm.dist import Grouped, Independent, Predictor, fixed, log_normal_mass
 
 QUERIES, ROWS = 256, 1024  # pairs in a block: small enough for the cache, large enough for the matrix product
 KEPT = 3e7  # features of remembered rows kept at once; beyond, they are made again for each block of queries, eight times as large
@@ -225,8 +225,13 @@ class KDE(Autoregressive, Absorber):
         tables = mass_tables(self.width.item(), self.spec.levels or 0)
         if y is None:
             return KernelPredictor(tables, self.rows, n)
-        kinds = [(k, (y == k).nonzero()[:, 0]) for k in y.unique().tolist()]
-        return Grouped([KernelPredictor(tables, self.rows[self.labels == k], len(mine)) for k, mine in kinds], [mine for _, mine in kinds])
+        mine = [(y == k).nonzero()[:, 0] for k in y.unique().tolist()]
+        parts = [self._predictor(tables, self.rows[self.labels == y[some[0]]], len(some)) for some in mine]
+        return Grouped(parts, mine)
+
+    def _predictor(self, tables: tuple[Tensor, Tensor], rows: Tensor, n: int) -> Predictor:
+        """A class that was never seen gives every datum no probability; for the coder all levels are then alike."""
+        return KernelPredictor(tables, rows, n) if len(rows) else Independent(tables[0].new_ones(self.spec.dims, len(tables[0])), n)
 
 
 @functools.lru_cache(maxsize=4)
