@@ -22,7 +22,7 @@ from torch import Tensor
 import dalm
 from dalm import core
 from dalm import report as pages
-from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, build, check_seed, did_you_mean, signature
+from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, build, check_seed, did_you_mean, signature, whole
 from dalm.data import Data, load_data
 from dalm.metrics import EXPLAIN, Metric, evaluate, likelihood, neighbours
 from dalm.models import FAMILIES, REFERENCES, Copycat, Discriminant
@@ -98,7 +98,7 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
     Raises:
         DalmError: the data are not those of the run.
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     if not isinstance(run, Run | str | Path) or not isinstance(data, Data | None):
         raise DalmError(f"score takes a run or its folder, and data from load_data; got {type(run).__name__}, {type(data).__name__}")
     run = run if isinstance(run, Run) else Run.open(run)
@@ -178,11 +178,11 @@ def sample(run: str | Path, n: int, out: str | Path, *, seed: int = 0, label: in
     ending = path.suffix.lower()
     if ending not in (".png", ".npz", ".npy"):
         raise DalmError(f"samples are written as .png, .npz or .npy, got {path.name!r}")
-    if n < 1:
-        raise DalmError(f"the number of samples is positive, got {n}")
+    if not (whole(n) and n >= 1):
+        raise DalmError(f"the number of samples is a positive whole number, got {n!r}")
     model = load(run, device)
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
-    classes = _classes(model, n, label, generator)
+    classes = _classes(model, int(n), label, generator)
     x = torch.cat([model.sample(len(y), y if model.conditional else label, generator).cpu() for y in classes.split(500)]).numpy()
     if ending == ".png":
         pages.save_grid(x, path, asdict(model.spec))

@@ -274,7 +274,7 @@ def test_idx_types(tmp_path: Path, dtype: str, code: int) -> None:
         ("digits", {"levels": 1}, "levels must be from 2"),
         ("digits", {"levels": 4, "binary": True}, "not both"),
         ("moons", {"n": 0}, "n must be from 1"),
-        ("moons", {"seed": -1}, "seed must be from 0"),
+        ("moons", {"seed": -1}, "seed must not be negative"),
         (np.array(3), {}, "single number: its shape is"),
         (np.zeros((0, 3)), {}, "empty"),
         (np.zeros((9, 1, 1, 1, 1)), {}, r"give \(N, D\)"),

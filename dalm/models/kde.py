@@ -147,8 +147,8 @@ class KDE(Density, Absorber):
 
     def __init__(self, spec: Spec, conditional: bool = False, bandwidth: float | None = None) -> None:
         super().__init__(spec, conditional)
-        if bandwidth is not None and not bandwidth > 0:
-            raise DalmError(f"kde's bandwidth is a positive number, got {bandwidth}; None chooses it")
+        if bandwidth is not None and not (isinstance(bandwidth, int | float) and 0 < bandwidth < math.inf):
+            raise DalmError(f"kde's bandwidth is a positive number, got {bandwidth!r}; None chooses it")
         if (spec.levels or 0) > 4096:
             raise DalmError(
                 f"kde keeps a table of all pairs of levels, at most 4096; these data have {spec.levels}. Load them with fewer levels"

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dalm.core import DalmError, Density, Learner, Loss, Recipe, Spec, within
+from dalm.core import DalmError, Density, Learner, Loss, Recipe, Spec, among, within
 from dalm.dist import Bernoulli, Categorical, LogisticMixture, Output
 from dalm.nn import Columns, Rows, image_grid, pointwise
 
@@ -140,6 +140,7 @@ class PixelCNN(Density, Learner):
         within(self.family, 0, width=width, depth=depth)
         within(self.family, 1, kernel=kernel, components=components)
         within(self.family, 0, 0.99, dropout=dropout or 0.0)
+        among(self.family, "auto", "categorical", "logistic", output=output)
         if kernel % 2 == 0:
             raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
         if spec.levels is None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from dalm.core import DalmError, Learner, check_seed, did_you_mean
+from dalm.core import DalmError, Learner, check_seed, did_you_mean, whole
 
 
 class Diverged(RuntimeError):  # noqa: N818
@@ -66,14 +66,16 @@ class Options:
                 raise DalmError(f"{name} is {' or '.join(choices)}, got {getattr(self, name)!r}")
         given = {name: value for name, value in asdict(self).items() if value is not None}
         for name in given.keys() & {*POSITIVE, *NATURAL}:
-            kind = int if name in WHOLE else int | float
-            if isinstance(given[name], bool) or not isinstance(given[name], kind):
+            if not (whole(given[name]) or (name not in WHOLE and isinstance(given[name], float))):
                 raise DalmError(f"{name} is a {'whole ' if name in WHOLE else ''}number, got {given[name]!r}")
             if not 0 <= given[name] < math.inf or (name in POSITIVE and not given[name]):
                 raise DalmError(f"{name} must {'be positive' if name in POSITIVE else 'not be negative'}, got {given[name]}")
         if given.get("ema", 0) >= 1:
             raise DalmError(f"ema is a decay below 1, got {self.ema}; 0.999 is usual")
         check_seed(self.seed)
+        for name, value in given.items():
+            if whole(value):  # JSON does not take NumPy's numbers
+                object.__setattr__(self, name, int(value))
 
 
 def options(**given: Any) -> Options:
@@ -93,7 +95,7 @@ def resolve(asked: Options, model: torch.nn.Module, rows: int) -> Options:
     """Fill every gap: from the family's recipe, the machine, and a default budget of 60 seconds."""
     if asked.steps is not None and asked.seconds is not None:
         raise DalmError(f"the budget is steps or seconds, not both; got steps={asked.steps} and seconds={asked.seconds}")
-    device = available(asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = available(str(asked.device or ("cuda" if torch.cuda.is_available() else "cpu")))
     resolved = replace(asked, device=device)
     if asked.steps is None and asked.seconds is None:
         resolved = replace(resolved, seconds=60.0)
