@@ -167,8 +167,10 @@ class KDE(Density, Absorber):
         if self.bandwidth is None:
             picked = torch.randperm(len(x), generator=generator)[: max(64, int(COST / x.numel()))].to(self.rows.device)
             spread = max(self.rows.double().std(0).square().mean().sqrt().item(), 1e-6)
-            lowest = spread * 1e-4 if self.spec.levels is None else 0.1
-            self.width.fill_(maximise(lambda h: self._left_out(h, picked), lowest, spread * 2))
+            levels = self.spec.levels is not None
+            # Sparse levels spread little, but their kernel must be wide enough to reach the next level.
+            lowest, highest = (0.1, max(spread * 2, 1.0)) if levels else (spread * 1e-4, spread * 2)
+            self.width.fill_(maximise(lambda h: self._left_out(h, picked), lowest, highest))
 
     def _left_out(self, width: float, picked: Tensor) -> float:
         """Mean leave-one-out log likelihood of the picked rows."""
