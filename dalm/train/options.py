@@ -17,6 +17,7 @@ class Diverged(RuntimeError):  # noqa: N818
 
 POSITIVE = ("steps", "seconds", "batch_size", "lr", "checkpoint")
 NATURAL = ("clip", "ema", "validations", "patience", "snapshots", "weight_decay")  # zero turns these off
+CHOICES = {"schedule": (None, "cosine", "constant"), "precision": (None, "float32", "bfloat16"), "learn_from": ("train", "val")}
 WHOLE = ("steps", "batch_size", "validations", "patience", "snapshots")
 
 
@@ -41,6 +42,7 @@ class Options:
         precision: "float32", or "bfloat16" where the machine has it.
         compile: compile the model first; pays for long runs, and needs a C++ compiler.
         device: such as "cpu" or "cuda"; the best there is by default.
+        learn_from: the split that a model without steps learns from, "train" or "val": how held-out data become a reference row.
     """
 
     seconds: float | None = None
@@ -59,11 +61,12 @@ class Options:
     precision: Literal["float32", "bfloat16"] | None = None
     compile: bool = False
     device: str | None = None
+    learn_from: Literal["train", "val"] = "train"
 
     def __post_init__(self) -> None:
-        for name, choices in (("schedule", ("cosine", "constant")), ("precision", ("float32", "bfloat16"))):
-            if getattr(self, name) not in (None, *choices):
-                raise DalmError(f"{name} is {' or '.join(choices)}, got {getattr(self, name)!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise DalmError(f"{name} is {' or '.join(filter(None, choices))}, got {getattr(self, name)!r}")
         given = {name: value for name, value in asdict(self).items() if value is not None}
         for name in given.keys() & {*POSITIVE, *NATURAL}:
             if not (whole(given[name]) or (name not in WHOLE and isinstance(given[name], float))):
@@ -100,6 +103,10 @@ def resolve(asked: Options, model: torch.nn.Module, rows: int) -> Options:
     if asked.steps is None and asked.seconds is None:
         resolved = replace(resolved, seconds=60.0)
     if isinstance(model, Learner):
+        if asked.learn_from != "train":
+            raise DalmError(
+                f"{model.family} takes steps, and learns from the training split alone; leave learn_from={asked.learn_from!r} out"
+            )
         recipe = {name: value for name, value in asdict(model.recipe).items() if name in asdict(asked) and getattr(asked, name) is None}
         resolved = replace(resolved, **recipe)
         resolved = replace(resolved, batch_size=min(resolved.batch_size or rows, rows), precision=supported(resolved.precision, device))
