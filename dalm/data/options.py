@@ -22,7 +22,7 @@ class Options:
         size: side of the square that images are cut and resized to, in pixels.
         grey: turn colour images into one channel of luminance.
         binary: draw each pixel once from the Bernoulli of its brightness.
-        levels: reduce discrete data to this number of levels.
+        levels: reduce discrete data to this number of levels; values of an array that are all below it have it already.
         seed: of the split, of `binary` and of toy samples.
         n: number of training points of a toy distribution.
 
