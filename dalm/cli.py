@@ -153,8 +153,12 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
+PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""Errors that another path mends; others, such as a full disk, are failures."""
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for a failure, 2 for bad input, 130 when stopped."""
+    """Run a command; returns the exit code: 0, 1 for a failure, 2 for bad input (a path too), 130 when stopped."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
@@ -200,7 +204,7 @@ def _run(name: str, arguments: list[str]) -> int:
         return 0
     except OSError as error:
         print(f"dalm: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, PATHS) else 1
 
 
 Field = tuple[str, Any, Any]

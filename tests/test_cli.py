@@ -225,6 +225,15 @@ def test_report_is_rebuilt_from_folders_alone(here, tmp_path, capsys):
     assert (here / "board/report.html").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(OSError(28, "No space left on device"), 1), (PermissionError(13, "Permission denied"), 2)], ids=str
+)
+def test_a_full_disk_is_a_failure_and_a_bad_path_bad_input(tmp_path, monkeypatch, capsys, error, code):
+    monkeypatch.setattr("dalm.train.run.write", lambda *_: (_ for _ in ()).throw(error))
+    assert main(["fit", "gaussian", "moons", "--n", "50", "--out", str(tmp_path / "run")]) == code
+    assert error.strerror in capsys.readouterr().err
+
+
 # Lists and help
 
 
