@@ -116,7 +116,7 @@ def read_signed(path: Path, remedy: str) -> Json:
     except (ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound:
-        raise DalmError(f"{path} was edited or damaged after it was written, so its numbers cannot be trusted. {remedy}")
+        raise DalmError(f"{path} was edited or damaged after it was written, or has no digest, so its numbers cannot be trusted. {remedy}")
     return dict(found)
 
 
