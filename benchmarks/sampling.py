@@ -2,7 +2,7 @@
 
     python benchmarks/sampling.py
 
-The naive sampler draws from the model's own `forward` with the same generator, so both must give the same samples.
+The naive sampler draws from the model's own `params` with the same generator, so both must give the same samples.
 Weights are random, with the last layer enlarged so that samples depend on them; speed does not depend on training.
 All pixels are timed, nothing is extrapolated. The naive sampler pays its price in full passes, so it is repeated less
 often than the cached one.

@@ -72,7 +72,7 @@ def compare(arguments: list[str]) -> int:
     """Fit every family under one budget, score them, and write scoreboard and report."""
     fields = [
         *_places(["data"]),
-        *_run_fields(),
+        *_run_fields(skip=("learn_from",)),
         _field("families", tuple[str, ...], (), "which families; all by default"),
         _field("conditional", bool, False, "condition on class labels each family that can"),
     ]
@@ -238,8 +238,12 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
+PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""Errors that another path mends; others, such as a full disk, are failures."""
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for a failure, 2 for bad input, 130 when stopped."""
+    """Run a command; returns the exit code: 0, 1 for a failure, 2 for bad input (a path too), 130 when stopped."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
@@ -285,7 +289,7 @@ def _run(name: str, arguments: list[str]) -> int:
         return 0
     except OSError as error:
         print(f"dalm: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, PATHS) else 1
 
 
 Field = tuple[str, Any, Any]
@@ -316,7 +320,7 @@ def _options(target: Callable[..., Any], skip: tuple[str, ...] = ()) -> list[Fie
     return [_field(name, p.annotation, p.default, about.get(name, "")) for name, p in parameters if name not in skip]
 
 
-def _run_fields() -> list[Field]:
+def _run_fields(skip: tuple[str, ...] = ()) -> list[Field]:
     """What `fit` and `compare` share: where to write, how to train, how to load the data."""
     from dalm.data import load_data
     from dalm.train import Options
@@ -325,7 +329,7 @@ def _run_fields() -> list[Field]:
     return [
         _field("out", Path | None, None, "the folder to write"),
         _field("resume", bool, False, "go on with what is in --out"),
-        *_options(Options),
+        *_options(Options, skip),
         *load,
         _field("data_seed", int, 0, "of the split, of --binary and of toy samples"),
     ]
@@ -361,7 +365,7 @@ def _load(asked: dict[str, Any]) -> Any:
 def _train(asked: dict[str, Any]) -> dict[str, Any]:
     from dalm.train import Options
 
-    return {field.name: asked[field.name] for field in dataclasses.fields(Options)}
+    return {field.name: asked[field.name] for field in dataclasses.fields(Options) if field.name in asked}
 
 
 def _list(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> int:

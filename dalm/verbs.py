@@ -22,15 +22,15 @@ from torch import Tensor
 import dalm
 from dalm import core
 from dalm import report as pages
-from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, build, check_seed, did_you_mean, signature
+from dalm.core import Absorber, Bound, DalmError, Density, Generative, Latent, Learner, build, check_seed, did_you_mean, signature, whole
 from dalm.data import Data, load_data
 from dalm.metrics import EXPLAIN, Metric, evaluate, likelihood, neighbours
 from dalm.models import FAMILIES, REFERENCES, Copycat, Discriminant
-from dalm.train import Diverged, Run, machine, write
+from dalm.train import Diverged, Options, Run, machine, write
 from dalm.train import fit as train
 from dalm.train.options import options as train_options
 from dalm.train.options import resolve
-from dalm.train.run import Json, check_run, vacant
+from dalm.train.run import Json, check_run, read_scores, read_signed, signed, vacant
 
 SAMPLES = 2000  # drawn for the metrics
 ROWS = 10_000  # most test rows that are scored
@@ -98,7 +98,7 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
     Raises:
         DalmError: the data are not those of the run.
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     if not isinstance(run, Run | str | Path) or not isinstance(data, Data | None):
         raise DalmError(f"score takes a run or its folder, and data from load_data; got {type(run).__name__}, {type(data).__name__}")
     run = run if isinstance(run, Run) else Run.open(run)
@@ -117,8 +117,7 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         "explain": EXPLAIN,
     }
     _gallery(run.path / "gallery.npz", samples[:SHOWN], data)
-    write(run.path / "metrics.json", json.dumps(found, indent=1))
-    return found
+    return run.keep_scores(found)
 
 
 def _same(run: Run, data: Data) -> Data:
@@ -178,11 +177,11 @@ def sample(run: str | Path, n: int, out: str | Path, *, seed: int = 0, label: in
     ending = path.suffix.lower()
     if ending not in (".png", ".npz", ".npy"):
         raise DalmError(f"samples are written as .png, .npz or .npy, got {path.name!r}")
-    if n < 1:
-        raise DalmError(f"the number of samples is positive, got {n}")
+    if not (whole(n) and n >= 1):
+        raise DalmError(f"the number of samples is a positive whole number, got {n!r}")
     model = load(run, device)
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
-    classes = _classes(model, n, label, generator)
+    classes = _classes(model, int(n), label, generator)
     x = torch.cat([model.sample(len(y), y if model.conditional else label, generator).cpu() for y in classes.split(500)]).numpy()
     if ending == ".png":
         pages.save_grid(x, path, asdict(model.spec))
@@ -237,13 +236,16 @@ def compare(
         families: names of families; all by default.
         out: the folder, which must not exist; by default `runs/compare-DATA`.
         conditional: condition on class labels each family that can.
-        resume: keep what is finished in `out` and go on.
+        resume: keep what is finished in `out`, other families too, and go on.
         progress: show progress bars.
         show: called with the rows so far whenever there is a new one.
         **options: of `dalm.train.fit`, the same for all.
 
     Returns:
         The scoreboard, as in `scoreboard.json`.
+
+    Raises:
+        DalmError: data, options or folder do not suit, or `out` holds a comparison of another kind.
     """
     loaded = data if isinstance(data, Data) else load_data(data)
     if conditional and not loaded.spec.classes:
@@ -251,14 +253,16 @@ def compare(
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
     asked = [_family(name).family for name in families or [family.family for family in FAMILIES]]
     names = [name for name in dict.fromkeys(asked) if name not in _RIVALS]
-    resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
-    board = _board(loaded, options, conditional)
-    _free(folder, board, resume)
+    chosen = resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
+    if chosen.learn_from != "train":
+        raise DalmError(f"compare chooses itself what each row learns from; leave learn_from={chosen.learn_from!r} out")
+    board = _board(loaded, chosen, conditional)
+    board["rows"] = _free(folder, board, resume)
     folder.mkdir(parents=True, exist_ok=True)
     _keep(folder, board)
     for name in [*names, *_RIVALS]:
-        row = _row(folder, name, loaded, resume=resume, conditional=conditional, progress=progress, **options)
-        board["rows"].append(row)
+        row = _row(folder, name, loaded, conditional=conditional, **options | {"seed": chosen.seed, "resume": resume, "progress": progress})
+        board["rows"] = [*(there for there in board["rows"] if there["name"] != name), row]
         _keep(folder, board)
         if show:
             show(board["rows"])
@@ -266,42 +270,49 @@ def compare(
 
 
 def _keep(folder: Path, board: Json) -> None:
-    write(folder / "scoreboard.json", json.dumps(board, indent=1))
+    write(folder / "scoreboard.json", json.dumps(signed(board), indent=1))
 
 
-def _free(folder: Path, board: Json, resume: bool) -> None:
-    """Refuse a folder that is taken, or that holds another comparison."""
-    path = folder / "scoreboard.json"
-    if not (resume and path.exists()):
+def _free(folder: Path, board: Json, resume: bool) -> list[Json]:
+    """The rows that are there already. Refuses a folder that is taken, or that holds another comparison."""
+    if not (resume and (folder / "scoreboard.json").exists()):
         vacant(folder)
-    there = json.loads(path.read_text()) if path.exists() else board
-    for name in ("fingerprint", "budget", "seed", "conditional"):
-        if there.get(name) != board[name]:
-            known = f"{folder} holds a comparison with {name} {there.get(name)}, not {board[name]}"
+        return []
+    there = _kept(folder)
+    before, now = ({k: b[k] for k in ("fingerprint", "conditional")} | b.get("fit", {}) for b in (there, board))
+    for name in now:
+        if name != "device" and before.get(name) != now[name]:
+            known = f"{folder} holds a comparison with {name} {before.get(name)}, not {now[name]}"
             raise DalmError(f"{known}; ask for the same, or choose another folder")
+    return list(there["rows"])
+
+
+def _kept(folder: Path) -> Json:
+    return read_signed(folder / "scoreboard.json", "Restore it, or compare again in another folder")
 
 
 _RIVALS: dict[str, type[Generative]] = {"held-out real data": Copycat} | {family.family: family for family in REFERENCES}
 """The reference rows. Held-out real data are a copycat of the validation split."""
 
 
-def _board(data: Data, options: Json, conditional: bool) -> Json:
+def _board(data: Data, chosen: Options, conditional: bool) -> Json:
     spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
-    budget = {name: options[name] for name in ("seconds", "steps") if options.get(name)} or {"seconds": 60.0}
+    budget = {name: value for name in ("seconds", "steps") if (value := getattr(chosen, name))}
     board = {
         "format": 1,
         "dalm": dalm.__version__,
         "data": data.name,
         "spec": spec,
         "fingerprint": data.fingerprint,
-        "seed": options.get("seed", 0),
+        "seed": chosen.seed,
         "conditional": conditional,
+        "fit": asdict(chosen),
     }
-    board |= {"date": datetime.date.today().isoformat(), "machine": machine(options.get("device") or "cpu"), "budget": budget}
+    board |= {"date": datetime.date.today().isoformat(), "machine": machine(str(chosen.device)), "budget": budget}
     return board | {"notes": list(data.notes), "rows": [], "explain": EXPLAIN}
 
 
-def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool, progress: bool, **options: Any) -> Json:
+def _row(folder: Path, name: str, data: Data, *, conditional: bool, seed: int, **options: Any) -> Json:
     """Fit and score one family or reference. What goes wrong becomes the row's error: one failure must not lose the others."""
     family = _RIVALS.get(name) or _family(name)
     path = folder / name.replace(" ", "-")
@@ -316,20 +327,24 @@ def _row(folder: Path, name: str, data: Data, *, resume: bool, conditional: bool
         "error": None,
     }
     own = {"conditional": True} if conditional and "conditional" in signature(family) else {}
+    split = "val" if name == "held-out real data" else "train"
     try:
-        model = make(family, data, options.get("seed", 0), **own)
-        learn_from = data.val if name == "held-out real data" else None
-        run = train(model, data, out=path, resume=resume, progress=progress, learn_from=learn_from, **options)
-        if run.meta["state"] == "stopped":
-            raise KeyboardInterrupt
-        scored = path / "metrics.json"
-        found = json.loads(scored.read_text()) if scored.exists() else score(run, data, seed=options.get("seed", 0))
+        found = _found(path, make(family, data, seed, **own), data, seed=seed, **options | {"learn_from": split})
     except Exception as error:
         reason = str(error) if isinstance(error, DalmError | Diverged) else f"{type(error).__name__}: {error}"
         return row | {"error": reason, "run": path.name if path.exists() else None}
     metrics = dict(found["metrics"])
     row |= {key: found[key] for key in ("likelihood", "seconds", "parameters", "samples_per_second")}
     return row | {"bits_per_dim": metrics.pop("bits_per_dim", None), "metrics": metrics, "run": path.name}
+
+
+def _found(path: Path, model: Generative, data: Data, *, seed: int, **options: Any) -> Json:
+    """Fit and score, or what was found already with this seed."""
+    run = train(model, data, out=path, seed=seed, **options)
+    if run.meta["state"] == "stopped":
+        raise KeyboardInterrupt
+    found = read_scores(path, run.meta)
+    return found if found and found["seed"] == seed else score(run, data, seed=seed)
 
 
 def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
@@ -341,14 +356,15 @@ def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path
     paths = [Path(folder) for folder in folders]
     if not paths:
         raise DalmError("a report needs at least one run folder, or a comparison; none was given")
-    for folder in paths:
-        for run in [folder, *sorted(folder.glob("*/"))]:
-            if (run / "run.json").exists():
-                check_run(run)
     try:
-        return pages.build(paths, _writable(out) if out is not None else paths[0] / "report.html")
+        return pages.build(paths, _writable(out) if out is not None else paths[0] / "report.html", _check)
     except ValueError as error:
         raise DalmError(str(error)) from None
+
+
+def _check(folder: Path) -> None:
+    """Raise DalmError unless a comparison or a run is as it was written."""
+    _kept(folder) if (folder / "scoreboard.json").exists() else check_run(folder)
 
 
 def catalogue() -> list[Json]:

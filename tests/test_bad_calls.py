@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ import torch
 import dalm
 from dalm import Spec
 from dalm.core import DalmError
-from dalm.models import KDE, VAE, Gaussian
+from dalm.models import KDE, VAE, Discriminant, PixelCNN
 
 SPEC = Spec((1, 2, 2), levels=3, classes=2)
 DATA = torch.randint(3, (8, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -35,10 +38,20 @@ CALLS = {
     "classes below none": (lambda: Spec((2,), classes=-1), "classes"),
     "a model of no Spec": (lambda: VAE((1, 8, 8)), "built from the Spec"),
     "an option by half": (lambda: VAE(SPEC, latent=2.5), "latent is a whole number"),
+    "a net that is none": (lambda: VAE(SPEC, net="zzz"), "net is 'auto' or 'mlp' or 'conv', got 'zzz'"),
+    "an output that is none": (lambda: VAE(SPEC, output="zzz"), "output is .*got 'zzz'"),
+    "another output that is none": (lambda: PixelCNN(SPEC, output="zzz"), "output is .*got 'zzz'"),
+    "a bandwidth in words": (lambda: KDE(SPEC, bandwidth="a"), "bandwidth is a positive number, got 'a'"),
+    "an endless bandwidth": (lambda: KDE(SPEC, bandwidth=math.inf), "bandwidth is a positive number, got inf"),
+    "a shrinkage in words": (lambda: Discriminant(SPEC, shrinkage="a"), "shrinkage is a number, got 'a'"),
+    "too much shrinkage": (lambda: Discriminant(SPEC, shrinkage=1.5), "shrinkage is from 0 to 1, got 1.5"),
+    "samples that are true": (lambda: MODEL.sample(True), "whole number.*True"),
     "an option in words": (lambda: dalm.fit("vae", DIGITS, latent="a", steps=1), "latent is a whole number"),
     "steps by half": (lambda: dalm.fit("vae", DIGITS, steps=2.5), "steps is a whole number"),
     "steps that are true": (lambda: dalm.fit("vae", DIGITS, steps=True), "steps is a whole number"),
     "a rate in words": (lambda: dalm.fit("vae", DIGITS, steps=1, lr="a"), "lr is a number"),
+    "a seed that is true": (lambda: dalm.fit("vae", DIGITS, steps=1, seed=np.True_), "seed is a whole number"),
+    "a seed below none": (lambda: dalm.fit("vae", DIGITS, steps=1, seed=np.int64(-1)), "seed must not be negative"),
     "no seed": (lambda: dalm.fit("vae", DIGITS, steps=1, seed=None), "seed is a whole number"),
     "a class to fit": (lambda: dalm.fit(VAE, DIGITS, steps=1), "the class VAE"),
     "a foreign model": (lambda: dalm.fit(torch.nn.Linear(2, 2), DIGITS, steps=1), "Linear"),
@@ -66,6 +79,17 @@ def test_a_bad_call_is_refused(case, tmp_path, monkeypatch):
 def test_good_calls_are_not():
     """The same calls with the right types go through."""
     assert MODEL.log_prob(DATA, torch.zeros(8, dtype=torch.uint8)).shape == (8,)
-    assert MODEL.sample(2, y=np.int64(1)).shape == (2, 1, 2, 2)
+    assert MODEL.sample(np.int64(2), y=np.int64(1)).shape == (2, 1, 2, 2)
     assert MODEL.decode(torch.zeros(2, 2), 0).shape == (2, 1, 2, 2)
-    assert {Gaussian(Spec((2,))).family, KDE(Spec((2,))).family} == {"gaussian", "kde"}
+    assert torch.equal(MODEL.decode(torch.ones(2, 2, dtype=torch.float64), 0), MODEL.decode(torch.ones(2, 2), 0))
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
+    one, data = np.int64(1), dalm.load_data("ring8", n=np.int64(50), seed=np.int64(3))
+    run = dalm.fit("vae", data, latent=one, steps=one, seed=one, device=torch.device("cpu"), out=tmp_path / "run", progress=False)
+    same = dalm.fit("vae", data, latent=1, steps=1, seed=1, device="cpu", out=tmp_path / "same", progress=False)
+    assert (run.path / "weights.safetensors").read_bytes() == (same.path / "weights.safetensors").read_bytes()
+    told, again = (json.loads((path / "run.json").read_text()) for path in (run.path, same.path))
+    assert all(told[part] == again[part] for part in ("model", "data", "fit"))
+    assert type(Spec((np.int64(2),), levels=np.int64(3)).levels) is int
+    assert len(np.load(dalm.verbs.sample(run.path, np.int64(3), tmp_path / "x.npy", seed=one))) == 3

@@ -17,6 +17,7 @@ from tiny import DIGITS, listing
 import dalm
 from dalm.cli import COMMANDS, main
 from dalm.models import FAMILIES, REFERENCES
+from dalm.train.run import signed
 
 VAE = ["--latent", "2", "--net", "mlp", "--width", "16", "--steps", "20", "--validations", "2", "--snapshots", "1", "--device", "cpu"]
 ROW = {"name", "family", "likelihood", "bits_per_dim", "metrics", "seconds", "parameters", "samples_per_second", "run", "error"}
@@ -139,8 +140,8 @@ def test_score_adds_metrics_and_a_gallery(here, capsys):
         assert {"samples", "nearest_train", "nearest_heldout", "real"} <= set(gallery)
     assert main(["score", "vae"]) == 0
     again = json.loads(Path("vae/metrics.json").read_text())
-    timed = "samples_per_second"
-    assert {k: v for k, v in again.items() if k != timed} == {k: v for k, v in found.items() if k != timed}
+    timed = {"samples_per_second", "digest"}
+    assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in found.items() if k not in timed}
 
 
 # compare, report
@@ -193,7 +194,7 @@ def test_a_name_asked_for_twice_or_a_reference_stands_once(tmp_path, monkeypatch
 def test_compare_resumes(here, tmp_path):
     again = shutil.copytree(here / "plane", tmp_path / "plane")
     shutil.rmtree(again / "gaussian")
-    (again / "scoreboard.json").write_text(json.dumps(board(again) | {"rows": []}))
+    (again / "scoreboard.json").write_text(json.dumps(signed(board(again) | {"rows": []})))
     asked = ["--n", "500", "--families", "dcgan", "gaussian", "--steps", "5", "--seed", "3", "--resume"]
     kept = {name: content for name, content in listing(again).items() if name.split("/")[0] in ("copycat", "histogram", "noise")}
     assert main(["compare", "ring8", *asked, "--out", str(again)]) == 0
@@ -222,6 +223,15 @@ def test_report_is_rebuilt_from_folders_alone(here, tmp_path, capsys):
     (here / "board/report.html").unlink()
     assert main(["report", "board"]) == 0
     assert (here / "board/report.html").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(OSError(28, "No space left on device"), 1), (PermissionError(13, "Permission denied"), 2)], ids=str
+)
+def test_a_full_disk_is_a_failure_and_a_bad_path_bad_input(tmp_path, monkeypatch, capsys, error, code):
+    monkeypatch.setattr("dalm.train.run.write", lambda *_: (_ for _ in ()).throw(error))
+    assert main(["fit", "gaussian", "moons", "--n", "50", "--out", str(tmp_path / "run")]) == code
+    assert error.strerror in capsys.readouterr().err
 
 
 # Lists and help

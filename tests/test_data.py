@@ -188,6 +188,15 @@ def test_values_that_are_levels_already_stay() -> None:
     assert any("below 17" in note for note in few.notes)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
+def test_zeros_and_ones_below_the_levels_asked_for_have_those(dtype: Any) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (64, 4, 4)).astype(dtype)
+    data = load_data(bits, levels=4)
+    assert data.spec.levels == 4
+    assert sum(int(split.x.sum()) for split in splits(data)) == int(bits.sum())
+    assert any("below 4" in note for note in data.notes)
+
+
 def test_levels_binary_grey_and_size(tmp_path: Path) -> None:
     x = images(30, 6, 8, 3)
     path = save(tmp_path / "a.npz", x_train=x[:10], x_val=x[10:20], x_test=x[20:])
@@ -274,7 +283,7 @@ def test_idx_types(tmp_path: Path, dtype: str, code: int) -> None:
         ("digits", {"levels": 1}, "levels must be from 2"),
         ("digits", {"levels": 4, "binary": True}, "not both"),
         ("moons", {"n": 0}, "n must be from 1"),
-        ("moons", {"seed": -1}, "seed must be from 0"),
+        ("moons", {"seed": -1}, "seed must not be negative"),
         (np.array(3), {}, "single number: its shape is"),
         (np.zeros((0, 3)), {}, "empty"),
         (np.zeros((9, 1, 1, 1, 1)), {}, r"give \(N, D\)"),

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 import torch
 from torch import Tensor
 
 from dalm.core import DalmError, Spec
-from dalm.metrics import EXPLAIN, Metric, evaluate, feature_space, likelihood, neighbours
+from dalm.metrics import EXPLAIN, FeatureSpace, Metric, evaluate, feature_space, likelihood, neighbours
 from dalm.metrics.c2st import c2st
 from dalm.metrics.copying import Nearness, authenticity, copying, mann_whitney_z, nearness
 from dalm.metrics.features import WEIGHTS, DigitsNet
@@ -356,6 +357,17 @@ def test_evaluate_repeats_itself_and_names_its_spaces(digits: tuple[Tensor, ...]
     json.dumps([m.to_json() for m in scores.values()], allow_nan=False)
 
 
+def test_a_feature_space_of_ones_own_gets_the_data_as_they_are() -> None:
+    samples, train, heldout = (7.0 * normals(50, 2, seed=k).float() for k in range(3))
+    seen = []
+    own = FeatureSpace("mine", lambda x: seen.append(x) or x)
+    scores = evaluate(samples, train, heldout, POINTS, features=own)
+    assert torch.equal(seen[0], samples)
+    assert torch.equal(seen[1], heldout)
+    assert scores["frechet"].features == "mine"
+    assert str(scores["c2st"].features).startswith("raw/std#")
+
+
 def test_evaluate_gives_reasons_instead_of_errors() -> None:
     x = normals(100, 2).float()
     poor = {
@@ -403,5 +415,8 @@ def test_units_of_measurement_decide_nothing() -> None:
     plain = evaluate(samples, train, heldout, POINTS)
     scaled = evaluate(samples * units, train * units, heldout * units, POINTS)
     assert {name: metric.value for name, metric in plain.items()} == {name: metric.value for name, metric in scaled.items()}
+    names = {metric.features for metric in (*plain.values(), *scaled.values())}
+    assert len(names) == 2, "the units are part of the name"
+    assert all(re.fullmatch(r"raw/std#[0-9a-f]{8}", name or "") for name in names)
     constant = torch.cat([train[:, :1], torch.ones(200, 1)], 1)
     assert evaluate(samples, constant, heldout, POINTS)["frechet"].value is not None

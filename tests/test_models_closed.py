@@ -223,7 +223,7 @@ def test_kde_of_levels_is_never_a_log_of_less_than_nothing(h):
     assert (found <= 1e-9).all()
 
 
-@pytest.mark.parametrize("case", ["plane", "clusters", "levels"])
+@pytest.mark.parametrize("case", ["plane", "clusters", "levels", "sparse"])
 def test_the_bandwidth_is_the_best_by_leaving_one_out(case):
     random = np.random.default_rng(1)
     x = random.normal(size=(200, 2)) * 3
@@ -231,8 +231,10 @@ def test_the_bandwidth_is_the_best_by_leaving_one_out(case):
         x = 0.1 * random.normal(size=(200, 2)) + 5 * random.integers(0, 3, size=(200, 1))
     if case == "levels":
         x = (x + 8).round().clip(0, 15).astype(np.int64)
-    levels = 16 if case == "levels" else None
-    chosen = learned(KDE(Spec((2,), levels=levels)), x).width.item()
+    if case == "sparse":
+        x = (np.arange(1000) == 7).astype(np.int64).reshape(100, 10)
+    levels = {"levels": 16, "sparse": 2}.get(case)
+    chosen = learned(KDE(Spec(x.shape[1:], levels=levels)), x).width.item()
 
     def left_out(h):
         if levels:

@@ -141,6 +141,22 @@ def test_the_bounds_stand_in_their_order(line):
     assert (exact - elbo).mean() > (exact - few.mean(0)).mean() > (exact - many).mean()
 
 
+def test_the_importance_bound_sums_over_classes():
+    model = seeded(VAE, TINY, conditional=True, latent=1, width=12, depth=1).eval().requires_grad_(False)
+    model.decoder[0][0].weight[:, 1:] *= 8  # the classes differ
+    model.prior = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    rows, grid = everything(TINY), torch.linspace(-9, 9, 1001, dtype=torch.float64)[:, None]
+    density = torch.exp(-grid[:, 0].square() / 2) / math.sqrt(2 * math.pi)
+    exact = torch.zeros(len(rows), dtype=torch.float64)
+    for k, share in enumerate((0.3, 0.7)):
+        label = torch.full((len(grid),), k)
+        likelihoods = [model.log_likelihood(row.expand(len(grid), *TINY.shape), grid, label).exp() for row in rows]
+        exact += share * torch.trapezoid(torch.stack(likelihoods) * density, grid[:, 0], dim=1)
+    assert exact.sum().item() == pytest.approx(1, abs=1e-9)
+    found = model.importance_bound(rows, samples=500, generator=generator()).exp()
+    assert (found - exact).abs().sum() < 0.05, "with one class, or with equal classes, it is off by more than 0.2"
+
+
 def test_log_prob_is_the_elbo(line):
     model, rows, _, (grid, likelihoods, prior) = line
     mean, log_std = model.posterior(rows, None)

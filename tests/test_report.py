@@ -216,11 +216,17 @@ def test_moments_do_not_win_where_a_classifier_sees_more() -> None:
     assert dict(verdict([moments, blind]))["Best samples"].startswith("gaussian: Fréchet distance")
 
 
-def test_a_bound_above_a_reference_is_named() -> None:
+def test_a_bound_above_a_reference_proves_nothing() -> None:
     noise = row("noise", reference=True, bits_per_dim=metric(2.5, 0.0, label="exact"))
-    vae = row("vae", bits_per_dim=metric(2.6, 0.1, label="bound"))
+    loose, tight = metric(2.6, 0.1, label="bound"), metric(2.4, 0.1, label="bound")
+    found = dict(verdict([noise, row("vae", loose), row("kde", metric(2.7, label="exact"))]))
 
-    assert "vae (≤ 2.60 ± 0.10)" in dict(verdict([noise, vae]))["No better than a reference"]
+    assert found["Not shown to be better than a reference"].startswith("vae (≤ 2.60 ± 0.10): the noise reference reaches 2.5")
+    assert found["No better than a reference"].startswith("kde (2.7): the noise")
+    above = row("vae", loose, metrics={"importance_bits_per_dim": loose})
+    below = row("vae", loose, metrics={"importance_bits_per_dim": tight})
+    assert "Not shown to be better than a reference" in dict(verdict([noise, above]))
+    assert not {"Not shown to be better than a reference", "No better than a reference"} & dict(verdict([noise, below])).keys()
 
 
 def test_verdict_doubts_an_alarm_that_accuses_real_data() -> None:
@@ -261,6 +267,14 @@ def test_best_never_ranks_exact_values_with_bounds_nor_copies_with_models() -> N
 )
 def test_values_are_rounded_to_what_their_interval_allows(middle: Any, low: Any, high: Any, shown: tuple[str, str]) -> None:
     assert value({"value": middle, "low": low, "high": high}) == shown
+
+
+@pytest.mark.parametrize(
+    ("middle", "half", "shown"),
+    [(0.00031, 0.00030, "0.0003±0.0003"), (0.00031, 1e-7, "0.00031±<0.00001"), (1.7, 1e-5, "1.700±<0.001"), (0.0, 1e-5, "0.000±<0.001")],
+)
+def test_small_values_do_not_become_zero_in_the_terminal(middle: float, half: float, shown: str) -> None:
+    assert shown in printed([row("kde", metrics={"frechet": metric(middle, half)})])
 
 
 def test_every_string_is_escaped(tmp_path: Path) -> None:

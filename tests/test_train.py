@@ -337,6 +337,24 @@ def test_absorbers_fit_and_come_back(tmp_path, name):
         assert torch.allclose(run.model.log_prob(DIGITS.test.x[:5]), again.model.log_prob(DIGITS.test.x[:5]), rtol=1e-12)
 
 
+def test_what_an_absorber_learned_from_is_recorded_and_compared(tmp_path):
+    run = run_of("kde", tmp_path / "run", learn_from="val")
+    assert json.loads((run.path / "run.json").read_text())["fit"]["learn_from"] == "val"
+    assert torch.equal(run.model.rows, DIGITS.val.x.flatten(1))
+    before = listing(tmp_path)
+    with pytest.raises(DalmError, match="learn_from=val, not train"):
+        run_of("kde", tmp_path / "run", resume=True)
+    assert torch.equal(run_of("kde", tmp_path / "run", resume=True, learn_from="val").model.rows, run.model.rows)
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize(("name", "split", "words"), [("vae", "val", "vae takes steps"), ("kde", "test", "learn_from is train or val")])
+def test_no_learner_learns_from_validation_and_nobody_from_test(tmp_path, name, split, words):
+    with pytest.raises(DalmError, match=words):
+        run_of(name, tmp_path / "run", learn_from=split)
+    assert listing(tmp_path) == {}
+
+
 def test_a_closed_form_that_fails_leaves_nothing(tmp_path):
     constant = np.random.default_rng(0).normal(size=(100, 3)) * [1, 1, 0]
     data = load_data(constant)

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import LOOP, log_of, run_of, weights
+from tiny import DIGITS, LOOP, Killed, log_of, run_of, weights
 
+import dalm
 from dalm.cli import main
+from dalm.core import DalmError
+from dalm.train import Run
+from dalm.train.run import check_run
 
 COMMAND = ["fit", "vae", "digits", "--steps", "800", "--latent", "2", "--net", "mlp", "--width", "16", "--batch-size", "32"]
 COMMAND += ["--checkpoint", "0.02", "--validations", "3", "--snapshots", "1", "--device", "cpu"]
@@ -93,6 +97,42 @@ def test_ctrl_c_stops_after_the_step_under_way(tmp_path, monkeypatch):
     assert log_of(run)[-1]["step"] == 14
     assert weights(run_of("dcgan", tmp_path / "run", resume=True)) == weights(whole)
     assert signal.getsignal(signal.SIGINT) is before, "the ear for Ctrl-C was left on"
+
+
+def test_a_kill_while_a_resumed_run_is_closed_looks_unfinished(tmp_path, monkeypatch):
+    whole = run_of("vae", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        press_ctrl_c_at(patch, 13)
+        run_of("vae", tmp_path / "run")
+    update = Run.update
+
+    def dying(run, **changes):
+        if changes.get("state") == "done":
+            raise Killed
+        update(run, **changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "update", dying)
+        with pytest.raises(Killed):
+            run_of("vae", tmp_path / "run", resume=True)
+    assert weights(tmp_path / "run") == weights(whole), "the kill came after the weights and before their description"
+    check_run(tmp_path / "run")
+    with pytest.raises(DalmError, match=r"incomplete.*--resume"):
+        dalm.load(tmp_path / "run")
+    assert weights(run_of("vae", tmp_path / "run", resume=True)) == weights(whole)
+    assert dalm.load(tmp_path / "run").family == "vae"
+
+
+def test_scores_of_a_stopped_run_do_not_outlive_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr("dalm.verbs.evaluate", lambda *_, **__: {})
+    monkeypatch.setattr("dalm.verbs.SAMPLES", 500)
+    with monkeypatch.context() as patch:
+        press_ctrl_c_at(patch, 13)
+        run = run_of("vae", tmp_path / "run")
+    dalm.score(run, DIGITS)
+    assert {"metrics.json", "gallery.npz"} <= {path.name for path in run.path.iterdir()}
+    run_of("vae", tmp_path / "run", resume=True)
+    assert not {"metrics.json", "gallery.npz"} & {path.name for path in run.path.iterdir()}
 
 
 def test_ctrl_c_at_the_last_look_of_early_stopping(tmp_path, monkeypatch):

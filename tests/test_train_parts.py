@@ -77,6 +77,16 @@ def test_weights_that_turn_nan_under_a_finite_loss_are_not_kept(tmp_path, at, st
     assert json.loads((tmp_path / "run/run.json").read_text())["state"] == "failed"
 
 
+@pytest.mark.parametrize("checkpoint", [1e-9, 1e9])
+def test_the_best_weights_outlive_a_divergence(tmp_path, monkeypatch, checkpoint):
+    seen = scripted(monkeypatch, [1.0, 2.0, 3.0])
+    with pytest.raises(Diverged):
+        fit(Fragile(DIGITS.spec), DIGITS, out=tmp_path / "run", **FIT | {"validations": 5, "checkpoint": checkpoint, "clip": 0.0})
+    kept, _ = read_tensors(tmp_path / "run/weights.safetensors")
+    assert torch.equal(kept["mean"], seen[0]["mean"]), "the best was at step 4; the last checkpoint came before it or after"
+    assert len(seen) == 3
+
+
 def test_a_diverged_run_fails_again_when_resumed(tmp_path):
     asked = FIT | {"lr": 1e30, "clip": 0.0, "checkpoint": 1e-9}
     for _ in range(2):
@@ -182,6 +192,22 @@ def test_the_average_is_the_exponential_one():
             expected = decay * expected + (1 - decay) * step
         for parameter in state.average.parameters():
             assert torch.allclose(parameter, torch.full_like(parameter, expected), rtol=1e-5)
+
+
+def test_the_last_steps_enter_the_average_with_their_share():
+    state = State(tiny("vae"), Options(steps=12, ema=0.9))
+    for parameter in state.average.parameters():
+        parameter.fill_(0.0)
+    expected = 0.0
+    for step in range(1, 13):
+        state.step = step
+        constant(state, float(step))
+        state.blend()
+    for step, since in ((8, 8), (12, 4)):
+        decay = min(0.9, (1 + step) / (10 + step)) ** since
+        expected = decay * expected + (1 - decay) * step
+    for parameter in state.average.parameters():
+        assert torch.allclose(parameter, torch.full_like(parameter, expected), rtol=1e-5)
 
 
 def test_the_average_takes_batch_statistics_as_they_are():
@@ -298,3 +324,20 @@ def test_a_checkpoint_holds_all_of_the_state(tmp_path):
         assert all(torch.equal(value, theirs[name]) for name, value in mine.items()), part
     assert all(torch.equal(value, again.best[name]) for name, value in state.best.items())
     assert "run" in listing(tmp_path)
+
+
+def test_a_checkpoint_saved_before_the_next_step_is_the_same(tmp_path):
+    """A run that is resumed and stopped at once keeps the optimisers' moments, which it has not used yet."""
+    options = Options(**run_of("dcgan", tmp_path / "run").meta["fit"])
+    state = State(tiny("dcgan").train(), options)
+    for _ in range(3):
+        LOOP.take_step(state, Batches(DIGITS.train.x, None, 32, 0, "cpu"), options)
+    state.save(tmp_path / "first")
+    again = State(tiny("dcgan", seed=9).train(), options)
+    again.load(tmp_path / "first")
+    again.save(tmp_path / "second")
+    (before, note), (after, same) = read_tensors(tmp_path / "first"), read_tensors(tmp_path / "second")
+    assert note == same
+    assert {"optimiser.0", "optimiser.1"} <= {name.split("/")[0] for name in before}
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -1,6 +1,6 @@
 """The nouns and the promises: what a datum is, what a model can do, how a model is written down."""
 
-from dalm.core.checks import DalmError, check_seed, did_you_mean, whole, within
+from dalm.core.checks import DalmError, among, check_seed, did_you_mean, whole, within
 from dalm.core.codable import Autoregressive, Variational
 from dalm.core.configuration import build, config, restore
 from dalm.core.model import (
@@ -33,6 +33,7 @@ __all__ = [
     "Recipe",
     "Spec",
     "Variational",
+    "among",
     "build",
     "check_seed",
     "config",

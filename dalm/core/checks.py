@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable
 from typing import TypeGuard
 
@@ -24,8 +25,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def whole(value: object) -> TypeGuard[int]:
-    """Whether a value is a whole number; True and False are not."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether a value is a whole number, NumPy's too; True and False are not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def check_seed(seed: object) -> int:
@@ -35,9 +36,9 @@ def check_seed(seed: object) -> int:
     7
     """
     if not (whole(seed) and 0 <= seed < 2**32):
-        hint = "seed must not be negative" if isinstance(seed, int) and seed < 0 else f"a seed is a whole number below {2**32}"
+        hint = "seed must not be negative" if whole(seed) and seed < 0 else f"a seed is a whole number below {2**32}"
         raise DalmError(f"{hint}, got {seed!r}")
-    return seed
+    return int(seed)
 
 
 def within(family: str, low: float, high: float = math.inf, **options: float) -> None:
@@ -54,3 +55,15 @@ def within(family: str, low: float, high: float = math.inf, **options: float) ->
         if not low <= value <= high:
             reach = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
             raise DalmError(f"{family}'s {name} is {reach}, got {value}")
+
+
+def among(family: str, *choices: str, **options: object) -> None:
+    """Raise DalmError unless each of a family's options is one of the choices.
+
+    >>> among("vae", "mlp", "conv", net="cnn")
+    Traceback (most recent call last):
+    dalm.core.checks.DalmError: vae's net is 'mlp' or 'conv', got 'cnn'
+    """
+    for name, value in options.items():
+        if value not in choices:
+            raise DalmError(f"{family}'s {name} is {' or '.join(map(repr, choices))}, got {value!r}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dalm.core.checks import DalmError, did_you_mean
+from dalm.core.checks import DalmError, did_you_mean, whole
 from dalm.core.model import Generative, families, signature
 from dalm.core.spec import Spec
 
@@ -22,6 +22,8 @@ def _plain(value: Any) -> Any:
         return config(value)
     if isinstance(value, Spec):
         return asdict(value) | {"shape": list(value.shape)}
+    if whole(value):
+        return int(value)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -98,6 +98,7 @@ class Generative(nn.Module, abc.ABC):
         """
         if not (whole(n) and n >= 0):
             raise DalmError(f"the number of samples is a whole number from 0, got {n!r}")
+        n = int(n)
         labels = self._labels(y, n)
         if self.conditional and labels is None:
             labels = (
@@ -249,7 +250,7 @@ class Latent(Generative):
             raise DalmError(f"expected finite codes, a tensor (B, {self.latent}), got {got}")
         labels = self._labels(y, len(z))
         with evaluating(self):
-            return self._decode(z.to(self.device), labels).to(self.spec.dtype)
+            return self._decode(z.to(self.device, self.dtype), labels).to(self.spec.dtype)
 
     def _need(self, y: int | Tensor | None) -> None:
         if self.conditional and y is None:

@@ -36,6 +36,9 @@ class Spec:
             raise DalmError(f"discrete data have between 2 and 65536 levels, got {self.levels!r}")
         if not (whole(self.classes) and self.classes >= 0):
             raise DalmError(f"the number of classes is a whole number, 0 for none; got {self.classes!r}")
+        plain = {"shape": tuple(map(int, self.shape)), "levels": self.levels and int(self.levels), "classes": int(self.classes)}
+        for name, value in plain.items():  # JSON does not take NumPy's numbers
+            object.__setattr__(self, name, value)
 
     @property
     def kind(self) -> Literal["discrete", "real"]:

@@ -53,7 +53,8 @@ def load_data(
         size: cut images to the square in their centre and resize them to this side, in pixels.
         grey: turn colour images into luminance.
         binary: draw each pixel once from the Bernoulli of its brightness, 1 with probability x / (levels - 1).
-        levels: reduce discrete data to this number of levels, floor(x * levels / old levels).
+        levels: reduce discrete data to this number of levels, floor(x * levels / old levels): from 17 (digits), from 256 (a folder of
+            images). Arrays whose values are all below it have it already, and stay as they are.
         seed: of the split, of `binary` and of toy samples.
         n: number of training points of a toy distribution, 10,000 by default.
         cache: where decoded image folders are kept; by default `$DALM_CACHE`, else `$XDG_CACHE_HOME/dalm`, else `~/.cache/dalm`.

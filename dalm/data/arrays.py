@@ -2,7 +2,7 @@
 
 - (N, H, W) becomes (N, 1, H, W). With four axes, a last axis of 1, 3 or 4 is the channels, unless the second is too. (N, D) stays.
 - 8-bit integers have 256 levels, booleans and zeros and ones 2, other integers as many as their largest value needs; floats are real
-  numbers. Integers that are all below the `levels` asked for have those already.
+  numbers. Integers and booleans that are all below the `levels` asked for have those already.
 """
 
 from __future__ import annotations
@@ -159,8 +159,6 @@ def _levels(xs: list[Array], options: Options) -> tuple[int | None, list[str]]:
     kinds = {x.dtype.kind for x in xs}
     if "f" in kinds:
         return None, []
-    if kinds == {"b"}:
-        return 2, []
     low, high = min(int(x.min()) for x in xs), max(int(x.max()) for x in xs)
     if low < 0 or high > 65535:
         raise DalmError(
@@ -168,6 +166,8 @@ def _levels(xs: list[Array], options: Options) -> tuple[int | None, list[str]]:
         )
     if options.levels and high < options.levels:
         return options.levels, [f"All values are below {options.levels}, so they were taken as levels as they are."]
+    if kinds == {"b"}:
+        return 2, []
     if high <= 1:
         return 2, ["The values are 0 and 1: 2 levels."]
     if all(x.dtype == np.uint8 for x in xs):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dalm.core import DalmError
+from dalm.core import DalmError, check_seed, whole
 
 Array = NDArray[Any]
 
@@ -22,7 +22,7 @@ class Options:
         size: side of the square that images are cut and resized to, in pixels.
         grey: turn colour images into one channel of luminance.
         binary: draw each pixel once from the Bernoulli of its brightness.
-        levels: reduce discrete data to this number of levels.
+        levels: reduce discrete data to this number of levels; values of an array that are all below it have it already.
         seed: of the split, of `binary` and of toy samples.
         n: number of training points of a toy distribution.
 
@@ -41,15 +41,15 @@ class Options:
     n: int | None = None
 
     def __post_init__(self) -> None:
-        for name, low, high in (("size", 1, 4096), ("levels", 2, 65536), ("seed", 0, 2**32 - 1), ("n", 1, 10**8)):
+        for name, low, high in (("size", 1, 4096), ("levels", 2, 65536), ("n", 1, 10**8)):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high):
+            if value is not None and not (whole(value) and low <= value <= high):
                 raise DalmError(f"{name} must be from {low} to {high}, a whole number, got {value!r}")
+            object.__setattr__(self, name, value and int(value))  # JSON does not take NumPy's numbers
+        object.__setattr__(self, "seed", check_seed(self.seed))
         for name in ("grey", "binary"):
             if not isinstance(getattr(self, name), bool):
                 raise DalmError(f"{name} is True or False, got {getattr(self, name)!r}")
-        if self.seed is None:
-            raise DalmError("seed must be from 0 to 4294967295, a whole number, got None")
         if self.binary and self.levels:
             raise DalmError(f"binary data have 2 levels; give binary or levels={self.levels}, not both")
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from dalm.core import DalmError, Spec
 from dalm.metrics.c2st import C2ST, c2st
 from dalm.metrics.copying import AUTHENTICITY, COPYING, authenticity, copying, nearness
-from dalm.metrics.features import FeatureSpace, feature_space
+from dalm.metrics.features import FeatureSpace, feature_space, sha8
 from dalm.metrics.frechet import FRECHET, frechet
 from dalm.metrics.kid import KID, kid
 from dalm.metrics.likelihood import likelihood
@@ -57,7 +57,8 @@ def evaluate(
     """Every metric of samples, by name. One that cannot be computed has no value, and the reason in its note.
 
     Precision, recall, density and coverage use equally many samples and held-out rows; copies are looked for among all training rows.
-    Real vectors are first divided by the standard deviation of each entry in training, so that no unit of measurement decides a score.
+    Real vectors are first divided by the standard deviation of each entry in training, so that no unit of measurement decides a score;
+    a feature space of the caller's own gets them as they are.
 
     Args:
         samples: (m, *shape) of the model.
@@ -70,25 +71,26 @@ def evaluate(
 
     >>> x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     >>> scores = evaluate(x[:100], x[100:200], x[200:], Spec((2,)))
-    >>> scores["copying"].flag, scores["precision"].features
-    (None, 'raw')
+    >>> scores["copying"].flag, scores["precision"].features.split("#")[0]
+    (None, 'raw/std')
     """
     space = features if isinstance(features, FeatureSpace) else feature_space(spec, features)
     unfit = _unfit({"samples": samples, "training rows": train, "held-out rows": heldout}, spec)
     if unfit:
         return _refuse(FRECHET | KID | PRDC | C2ST | COPYING | AUTHENTICITY, unfit, len(samples))
-    if spec.levels is None and len(spec.shape) == 1:
-        unit = _spread(train)
-        samples, train, heldout = (x.cpu() / unit for x in (samples, train, heldout))
+    plain = _plain(train, spec)
+    if space.name == "raw" and space is not features:
+        space = plain
     fake, real = (_subset(x, limit, seed) for x in (samples, heldout))
     vectors = functools.cache(lambda: (space(fake), space(real)))
+    mine, pool, theirs = (plain.extract(x.cpu()).reshape(len(x), *spec.shape) for x in (fake, train, real))
     equal = min(len(fake), len(real))
-    near = functools.cache(lambda: nearness(fake, train, real, spec, seed=seed))
+    near = functools.cache(lambda: nearness(mine, pool, theirs, spec, raw=plain.name, seed=seed))
     tasks: list[tuple[dict[str, Scale], Callable[[], dict[str, Metric]]]] = [
         (FRECHET, lambda: {"frechet": frechet(*vectors(), features=space.name, seed=seed)}),
         (KID, lambda: {"kid": kid(*vectors(), features=space.name)}),
         (PRDC, lambda: prdc(*(_subset(x, equal, seed) for x in vectors()), features=space.name)),
-        (C2ST, lambda: {"c2st": c2st(flat(fake, spec), flat(real, spec), features="raw", seed=seed)}),
+        (C2ST, lambda: {"c2st": c2st(flat(mine, spec), flat(theirs, spec), features=plain.name, seed=seed)}),
         (COPYING, lambda: {"copying": copying(*near())}),
         (AUTHENTICITY, lambda: {"authenticity": authenticity(*near())}),
     ]
@@ -117,10 +119,13 @@ def _unfit(sets: dict[str, Tensor], spec: Spec) -> str:
     return ""
 
 
-def _spread(rows: Tensor) -> Tensor:
-    """Standard deviation of each entry, 1 where it is constant, (D,)."""
-    std = rows.cpu().double().std(0, correction=0)
-    return std.where(std > 0, 1.0).float()
+def _plain(train: Tensor, spec: Spec) -> FeatureSpace:
+    """The data's own numbers, real vectors in units of each entry's standard deviation in training (of 1 where it is constant)."""
+    if spec.levels is not None or len(spec.shape) > 1:
+        return feature_space(spec, "raw")
+    std = train.cpu().double().std(0, correction=0)
+    unit = std.where(std > 0, 1.0).float()
+    return FeatureSpace(f"raw/std#{sha8(unit.numpy().tobytes())}", lambda x: x / unit)
 
 
 def _subset(x: Tensor, limit: int, seed: int) -> Tensor:

@@ -71,7 +71,7 @@ class Nearness:
     space: str
 
 
-def nearness(samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, *, seed: int = 0) -> tuple[Nearness, Nearness]:
+def nearness(samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, *, raw: str = "raw", seed: int = 0) -> tuple[Nearness, Nearness]:
     """Nearness of samples and of held-out rows to the training data.
 
     Args:
@@ -79,6 +79,7 @@ def nearness(samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, *, see
         train: (N, *shape), all of which are searched.
         heldout: (n, *shape).
         spec: what one datum is.
+        raw: what the data's own numbers are called.
         seed: of k-means.
 
     Raises:
@@ -87,7 +88,7 @@ def nearness(samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, *, see
     if min(len(samples), len(train), len(heldout)) < FEWEST:
         sizes = f"{len(samples)} samples, {len(train)} training and {len(heldout)} held-out rows"
         raise DalmError(f"looking for copies needs at least {FEWEST} of each, got {sizes}")
-    space = copying_space(train, spec)
+    space = copying_space(train, spec, raw)
     fake, pool, real = space(samples), space(train), space(heldout)
     cells = _cells(pool, min(10, max(1, min(len(fake), len(real)) // 100)), seed)
     parts = []

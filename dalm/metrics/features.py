@@ -7,7 +7,8 @@ different names must not be compared. None of them is the Inception network, so 
   (written by `scripts/train_digits_features.py`, which saw the first 1,100 rows only; 98.2 % right on the last 500).
 - `random-conv-v1`: random convolutions at up to three scales, pooled to means over quadrants and to standard deviations. Untrained
   features rank models sensibly without a trained net (Ulyanov et al. 2018; Naeem et al. 2020 use random nets for data unlike ImageNet).
-- `raw`: the numbers themselves, for vectors (of real ones, in units of their standard deviation in training).
+- `raw`: the numbers themselves, for vectors. Real ones are divided by the standard deviation of each entry in training, and their space
+  is then called `raw/std`, with the hash of these deviations.
 """
 
 from __future__ import annotations
@@ -98,20 +99,21 @@ class RandomConv(nn.Module):
 def _digits(spec: Spec) -> FeatureSpace:
     content, net = WEIGHTS.read_bytes(), DigitsNet()
     net.load_state_dict(load(content))
-    return FeatureSpace(f"digits-cnn-v1#{_sha8(content)}", net.eval().features)
+    return FeatureSpace(f"digits-cnn-v1#{sha8(content)}", net.eval().features)
 
 
 def _random_conv(spec: Spec) -> FeatureSpace:
     net = RandomConv(spec)
     content = repr((spec.shape, spec.levels)).encode() + net.get_buffer("filters").numpy().tobytes()
-    return FeatureSpace(f"random-conv-v1#{_sha8(content)}", net)
+    return FeatureSpace(f"random-conv-v1#{sha8(content)}", net)
 
 
 def _raw(spec: Spec) -> FeatureSpace:
     return FeatureSpace("raw", lambda x: x.flatten(1))
 
 
-def _sha8(content: bytes) -> str:
+def sha8(content: bytes) -> str:
+    """The start of a SHA-256: enough to tell feature spaces apart."""
     return hashlib.sha256(content).hexdigest()[:8]
 
 

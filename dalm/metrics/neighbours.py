@@ -6,13 +6,11 @@ are projected to the 64 principal components of the training data, which bounds 
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from torch import Tensor
 
 from dalm.core import DalmError, Spec
-from dalm.metrics.features import FeatureSpace
+from dalm.metrics.features import FeatureSpace, sha8
 
 COMPONENTS = 64
 BLOCK = 16_384  # rows of a pool that are searched at once
@@ -28,14 +26,14 @@ def flat(x: Tensor, spec: Spec) -> Tensor:
     return x.cpu().float().flatten(1) * scale
 
 
-def copying_space(train: Tensor, spec: Spec) -> FeatureSpace:
-    """`raw` up to 64 dimensions, else `pca64` with the hash of the training rows that define it.
+def copying_space(train: Tensor, spec: Spec, raw: str = "raw") -> FeatureSpace:
+    """The data's own numbers, called `raw`, up to 64 dimensions, else `pca64` with the hash of the training rows that define it.
 
     >>> copying_space(torch.zeros(9, 2), Spec((2,))).name
     'raw'
     """
     if spec.dims <= COMPONENTS:
-        return FeatureSpace("raw", lambda x: flat(x, spec))
+        return FeatureSpace(raw, lambda x: flat(x, spec))
     from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 
     if len(train) < COMPONENTS:
@@ -44,7 +42,7 @@ def copying_space(train: Tensor, spec: Spec) -> FeatureSpace:
     pca = PCA(COMPONENTS, random_state=0).fit(rows.numpy())
     mean, axes = torch.as_tensor(pca.mean_).double(), torch.as_tensor(pca.components_).double().T
     # Projected in float64 and rounded after, or equal rows in blocks of different size would differ by a rounding error.
-    name = f"pca64#{hashlib.sha256(rows.numpy().tobytes()).hexdigest()[:8]}"
+    name = f"pca64#{sha8(rows.numpy().tobytes())}"
 
     def project(x: Tensor) -> Tensor:
         return torch.cat([((flat(block, spec).double() - mean) @ axes).float() for block in x.split(BLOCK)])

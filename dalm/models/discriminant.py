@@ -18,7 +18,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from dalm.core import Absorber, Autoregressive, DalmError, Spec
+from dalm.core import Absorber, Autoregressive, DalmError, Spec, within
 from dalm.dist import Grouped, NormalChain, NormalPredictor, Predictor, normal, scatter
 
 
@@ -54,8 +54,8 @@ class Discriminant(Autoregressive, Absorber):
         super().__init__(spec, conditional=True)
         if kind not in ("lda", "qda"):
             raise DalmError(f"discriminant's kind is 'lda' or 'qda', got {kind!r}")
-        if shrinkage is not None and not 0 <= shrinkage <= 1:
-            raise DalmError(f"discriminant's shrinkage lies between 0 and 1, got {shrinkage}; None chooses it")
+        if shrinkage is not None:
+            within(self.family, 0, 1, shrinkage=shrinkage)
         self.kind, self.shrinkage = kind, shrinkage
         self.register_buffer("means", torch.zeros(spec.classes, spec.dims, dtype=torch.float64))
         self.register_buffer("factors", torch.eye(spec.dims, dtype=torch.float64).repeat(spec.classes if kind == "qda" else 1, 1, 1))

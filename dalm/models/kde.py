@@ -149,8 +149,8 @@ class KDE(Autoregressive, Absorber):
 
     def __init__(self, spec: Spec, conditional: bool = False, bandwidth: float | None = None) -> None:
         super().__init__(spec, conditional)
-        if bandwidth is not None and not bandwidth > 0:
-            raise DalmError(f"kde's bandwidth is a positive number, got {bandwidth}; None chooses it")
+        if bandwidth is not None and not (isinstance(bandwidth, int | float) and 0 < bandwidth < math.inf):
+            raise DalmError(f"kde's bandwidth is a positive number, got {bandwidth!r}; None chooses it")
         if (spec.levels or 0) > 4096:
             raise DalmError(
                 f"kde keeps a table of all pairs of levels, at most 4096; these data have {spec.levels}. Load them with fewer levels"
@@ -169,8 +169,10 @@ class KDE(Autoregressive, Absorber):
         if self.bandwidth is None:
             picked = torch.randperm(len(x), generator=generator)[: max(64, int(COST / x.numel()))].to(self.rows.device)
             spread = max(self.rows.double().std(0).square().mean().sqrt().item(), 1e-6)
-            lowest = spread * 1e-4 if self.spec.levels is None else 0.1
-            self.width.fill_(maximise(lambda h: self._left_out(h, picked), lowest, spread * 2))
+            levels = self.spec.levels is not None
+            # Sparse levels spread little, but their kernel must be wide enough to reach the next level.
+            lowest, highest = (0.1, max(spread * 2, 1.0)) if levels else (spread * 1e-4, spread * 2)
+            self.width.fill_(maximise(lambda h: self._left_out(h, picked), lowest, highest))
 
     def _left_out(self, width: float, picked: Tensor) -> float:
         """Mean leave-one-out log likelihood of the picked rows."""

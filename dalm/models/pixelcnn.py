@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dalm.core import Autoregressive, DalmError, Learner, Loss, Recipe, Spec, within
+from dalm.core import Autoregressive, DalmError, Learner, Loss, Recipe, Spec, among, within
 from dalm.dist import Bernoulli, Categorical, Levels, LogisticMixture, Predictor
 from dalm.nn import Columns, Exact, Rows, image_grid, pointwise
 
@@ -163,6 +163,7 @@ class PixelCNN(Autoregressive, Learner):
         within(self.family, 0, width=width, depth=depth)
         within(self.family, 1, kernel=kernel, components=components)
         within(self.family, 0, 0.99, dropout=dropout or 0.0)
+        among(self.family, "auto", "categorical", "logistic", output=output)
         if kernel % 2 == 0:
             raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
         if spec.levels is None:

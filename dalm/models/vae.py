@@ -18,7 +18,7 @@ from typing import Literal, cast, final
 import torch
 from torch import Tensor, nn
 
-from dalm.core import DalmError, Latent, Learner, Loss, Recipe, Spec, Variational, within
+from dalm.core import DalmError, Latent, Learner, Loss, Recipe, Spec, Variational, among, within
 from dalm.dist import Bernoulli, Categorical, Levels, LogisticMixture, Normal, Output, Predictor
 from dalm.nn import Down, Exact, Scale, Up, beside, halvings, image_grid, mlp, one_hot
 
@@ -63,6 +63,8 @@ class VAE(Variational, Latent, Learner):
         self.output, self.components, self.samples = output, components, samples
         within(self.family, 1, latent=latent, depth=depth, components=components, samples=samples)
         within(self.family, 0, width=width)
+        among(self.family, "auto", "mlp", "conv", net=net)
+        among(self.family, "auto", "bernoulli", "categorical", "logistic", "normal", output=output)
         self.grid = image_grid(spec, self.family)
         self.says = self._output(self.grid[0])
         self.scale = Scale(spec)

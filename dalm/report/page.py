@@ -10,7 +10,7 @@ from typing import Any
 from dalm.report.figures import write
 from dalm.report.gallery import Detail, absent, pictures, section
 from dalm.report.markup import Html, join, tag
-from dalm.report.read import Board, read_board, words
+from dalm.report.read import Board, Check, read_board, unchecked, words
 from dalm.report.score import Row, arrow, best, columns, compact, detail, flags, label, number, phrase, record, title
 from dalm.report.verdict import verdict
 
@@ -22,12 +22,13 @@ TIED = "\u00a0"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def build(folders: Sequence[Path], out: Path) -> Path:
+def build(folders: Sequence[Path], out: Path, check: Check = unchecked) -> Path:
     """Write one self-contained HTML page, under 2 MB, about comparison folders and run folders.
 
     Args:
         folders: folders with a `scoreboard.json` (a comparison) or a `run.json` (one run); each may lack metrics, gallery or log.
         out: the page to write; it is there whole or not at all.
+        check: raises ValueError for a folder that is not as it was written; inside a comparison that becomes its row's error.
 
     Returns:
         `out`.
@@ -35,7 +36,7 @@ def build(folders: Sequence[Path], out: Path) -> Path:
     Raises:
         ValueError: a folder that is neither, a broken or newer JSON file, or so many runs that no page of 2 MB holds them.
     """
-    board = read_board(folders)
+    board = read_board(folders, check)
     for shown in DETAILS:
         page = _page(board, shown).encode("utf-8")
         if len(page) < LIMIT:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ PICTURES = ("samples", "nearest_train", "nearest_heldout", "real")
 
 Array = NDArray[Any]
 Json = dict[str, Any]
+Check = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -109,43 +110,60 @@ def read_json(path: Path) -> Json:
     return found
 
 
-def read_board(folders: Sequence[Path]) -> Board:
+def unchecked(folder: Path) -> None:
+    """Take a folder as it is."""
+
+
+def read_board(folders: Sequence[Path], check: Check = unchecked) -> Board:
     """Read comparison folders and run folders into one board.
 
+    Args:
+        folders: runs and comparisons.
+        check: called with each of them, and with each run inside a comparison.
+
     Raises:
-        ValueError: no folder given, a folder that holds neither `run.json` nor `scoreboard.json`, or one of these is broken or newer.
+        ValueError: no folder given, a folder that holds neither `run.json` nor `scoreboard.json`, or one of these is broken or newer,
+            or `check` refuses it. A run inside a comparison fails alone: its row says why.
     """
     if not folders:
         raise ValueError("a report needs at least one run folder or comparison folder; none was given")
-    return _merge([_read_folder(Path(folder)) for folder in folders])
+    return _merge([_read_folder(Path(folder), check) for folder in folders])
 
 
-def _read_folder(folder: Path) -> Board:
+def _read_folder(folder: Path, check: Check) -> Board:
     if (folder / "scoreboard.json").is_file():
-        return _comparison(folder)
+        return _comparison(folder, check)
     if (folder / "run.json").is_file():
-        return _single(folder)
+        return _single(folder, check)
     state = "holds neither run.json nor scoreboard.json" if folder.is_dir() else "is not a folder"
     raise ValueError(f"cannot report on {folder}: it {state}; give a folder that `dalm fit` or `dalm compare` wrote")
 
 
-def _comparison(folder: Path) -> Board:
+def _comparison(folder: Path, check: Check) -> Board:
+    check(folder)
     scores = read_json(folder / "scoreboard.json")
     rows = scores.get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{folder / 'scoreboard.json'} has no list of rows; run `dalm compare` again to write it")
-    entries = [Entry(row, _run_of(folder, row)) for row in rows]
+    entries = [_entry(folder, row, check) for row in rows]
     split = next((mapping(entry.run.info.get("data")) for entry in entries if entry.run), {})
     told = {**scores, "date": scores.get("date") or _date(folder / "scoreboard.json")}
     return Board(entries, _facts(told, split), _notes(scores, split), _explain(scores), mapping(scores.get("spec")))
 
 
-def _run_of(folder: Path, row: Json) -> Run | None:
+def _entry(folder: Path, row: Json, check: Check) -> Entry:
     path = folder / str(row["run"]) if row.get("run") else None
-    return read_run(path) if path and (path / "run.json").is_file() else None
+    if not path or not (path / "run.json").is_file():
+        return Entry(row, None)
+    try:
+        check(path)
+        return Entry(row, read_run(path))
+    except ValueError as error:  # one damaged run must not lose the others
+        return Entry(row | {"bits_per_dim": None, "metrics": {}, "error": row.get("error") or str(error)}, None)
 
 
-def _single(folder: Path) -> Board:
+def _single(folder: Path, check: Check) -> Board:
+    check(folder)
     run = read_run(folder)
     info, fit, model = run.info, mapping(run.info.get("fit")), mapping(run.info.get("model"))
     kept = {key: run.metrics.get(key) for key in ("likelihood", "bits_per_dim", "metrics", "samples_per_second")}

@@ -78,10 +78,14 @@ def label(row: Row, name: str) -> str:
 
 
 def value(found: Record | None, most: int = 6) -> tuple[str, str]:
-    """The value and the half-width of its interval, rounded to what the interval allows, with at most so many decimal places.
+    """The value and the half-width of its interval, rounded to what the interval allows.
+
+    At most so many decimal places, but two digits of a small value; a half-width below them is said to be below.
 
     >>> value({"value": 1.7412, "low": 1.702, "high": 1.781})
     ('1.74', '0.04')
+    >>> value({"value": 0.5, "low": 0.4999, "high": 0.5001}, most=3)
+    ('0.500', '<0.001')
     >>> value({"value": 0.5}), value({"value": None})
     (('0.5', ''), ('–', ''))
     """
@@ -92,8 +96,10 @@ def value(found: Record | None, most: int = 6) -> tuple[str, str]:
     if not (math.isfinite(middle) and math.isfinite(half) and half > 0):
         return _plain(middle), ""
     # One digit of the half-width, two when the first is a 1: ± 0.4, but ± 0.14.
+    most = max(most, 1 - math.floor(math.log10(abs(middle)))) if middle else most
     places = min(max(0, -math.floor(math.log10(half / 2))), most)
-    return f"{middle:,.{places}f}".replace("-", "−"), f"{half:,.{places}f}"
+    shown = f"{half:,.{places}f}" if half >= 0.5 / 10**places else f"<{10**-places:.{places}f}"
+    return f"{middle:,.{places}f}".replace("-", "−"), shown
 
 
 def phrase(row: Row, name: str, most: int = 6) -> str:

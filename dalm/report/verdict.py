@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from dalm.report.score import Row, contenders, copies, flags, label, number, overlap, phrase, record, title
+from dalm.report.score import LIKELIHOODS, Row, badness, contenders, copies, flags, label, number, overlap, phrase, record, title
 
 Finding = tuple[str, str]
 
@@ -83,13 +83,18 @@ def _below_par(rows: Sequence[Row]) -> Iterator[Finding]:
     if not simple:
         return
     par = min(simple, key=lambda row: number(record(row, "bits_per_dim")) or 0.0)
-    limit = number(record(par, "bits_per_dim")) or 0.0
-    found = contenders(rows, "bits_per_dim")
-    group = [*found.get("exact", []), *found.get("bound", [])]
-    worse = [row for row in group if (number(record(row, "bits_per_dim")) or 0.0) >= limit]
-    if worse:
-        told = listing([f"{name(row)} ({phrase(row, 'bits_per_dim')})" for row in worse])
-        yield "No better than a reference", f"{told}: the {name(par)} reference reaches {phrase(par, 'bits_per_dim')} bits/dim."
+    limit, groups = badness(record(par, "bits_per_dim")), contenders(rows, "bits_per_dim")
+    told = f"the {name(par)} reference reaches {phrase(par, 'bits_per_dim')} bits/dim"
+    if worse := _reaching(limit, groups.get("exact", [])):
+        yield "No better than a reference", f"{worse}: {told}."
+    if unproven := _reaching(limit, groups.get("bound", [])):
+        yield "Not shown to be better than a reference", f"{unproven}: {told}, and the true value behind a bound may be lower."
+
+
+def _reaching(limit: float, group: Sequence[Row]) -> str:
+    """The rows at or above a limit by the lower of their likelihoods, in words."""
+    best = [(row, min(LIKELIHOODS, key=lambda metric: badness(record(row, metric)))) for row in group]
+    return listing([f"{name(row)} ({phrase(row, metric)})" for row, metric in best if badness(record(row, metric)) >= limit])
 
 
 def _samples(rows: Sequence[Row]) -> Iterator[Finding]:

@@ -41,7 +41,6 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
-    learn_from: Split | None = None,
     **asked: Any,
 ) -> Run:
     """Fit a model to the training split and write a run folder.
@@ -55,7 +54,6 @@ def fit(
         out: the run folder, which must not exist yet; by default `runs/FAMILY-DATA`, numbered.
         resume: continue the run in `out` if there is one, start it if there is none.
         progress: show a progress bar.
-        learn_from: what an `Absorber` remembers, in place of the training split: how held-out data become a reference row.
         **asked: see `dalm.train.Options`.
 
     Raises:
@@ -67,7 +65,7 @@ def fit(
         raise DalmError(f"the model was built for {model.spec}, but the data are {data.spec}; build it from data.spec")
     folder = Path(out) if out is not None else _fresh(f"runs/{model.family}-{data.name}")
     with torch.random.fork_rng():
-        run = _reopen(folder, model, data, wanted) if resume and folder.exists() else _start(folder, model, data, wanted, learn_from)
+        run = _reopen(folder, model, data, wanted) if resume and folder.exists() else _start(folder, model, data, wanted)
         if isinstance(run.model, Learner) and run.meta["state"] != "done":
             _learn(run, data, Options(**run.meta["fit"]), progress)
     run.model.eval()
@@ -79,7 +77,7 @@ def _fresh(stem: str) -> Path:
     return next(path for k in range(1, 10**6) if not (path := Path(f"{stem}-{k}")).exists())
 
 
-def _start(folder: Path, model: Generative, data: Data, wanted: Options, learn_from: Split | None) -> Run:
+def _start(folder: Path, model: Generative, data: Data, wanted: Options) -> Run:
     """A new run: finished if the model absorbs, else with a first checkpoint to go on from."""
     vacant(folder)
     chosen = resolve(wanted, model, len(data.train))
@@ -91,7 +89,7 @@ def _start(folder: Path, model: Generative, data: Data, wanted: Options, learn_f
         run = Run.create(folder, model, data, chosen)
         State(model, chosen).save(run.path / "checkpoint.safetensors")
     else:
-        took = duration(lambda: _absorb(model, learn_from or data.train, chosen))
+        took = duration(lambda: _absorb(model, getattr(data, chosen.learn_from), chosen))
         run = Run.create(folder, model, data, chosen)
         run.finish("done", model.state_dict(), took)
     return run.appear(folder)
@@ -115,12 +113,10 @@ def _reopen(folder: Path, model: Generative, data: Data, wanted: Options) -> Run
         differ = [f"{k}={meta['model'].get(k)}" for k, v in config(model).items() if meta["model"].get(k) != json.loads(json.dumps(v))]
         raise DalmError(f"{folder} holds another model: there {', '.join(differ)}; ask for the same, or choose another folder")
     started, now = meta["fit"], asdict(resolve(wanted, model, len(data.train)))
-    asked = {"seed"} | {name for name, value in asdict(wanted).items() if value != getattr(Options(), name)}
+    asked = {"seed", "learn_from"} | {name for name, value in asdict(wanted).items() if value != getattr(Options(), name)}
     for name in asked - {"device"} - ({"validations", "snapshots"} if wanted.seconds else set()):
-        if started[name] != now[name]:
-            raise DalmError(
-                f"{folder} was started with {name}={started[name]}, not {now[name]}; ask for the same, or choose another folder"
-            )
+        if (there := started.get(name, getattr(Options(), name))) != now[name]:
+            raise DalmError(f"{folder} was started with {name}={there}, not {now[name]}; ask for the same, or choose another folder")
     device = meta["fit"]["device"]
     return Run.open(folder, device) if meta["state"] == "done" else Run(folder, build(meta["model"]).to(device), meta)
 

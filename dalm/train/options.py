@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from dalm.core import DalmError, Learner, check_seed, did_you_mean
+from dalm.core import DalmError, Learner, check_seed, did_you_mean, whole
 
 
 class Diverged(RuntimeError):  # noqa: N818
@@ -17,6 +17,7 @@ class Diverged(RuntimeError):  # noqa: N818
 
 POSITIVE = ("steps", "seconds", "batch_size", "lr", "checkpoint")
 NATURAL = ("clip", "ema", "validations", "patience", "snapshots", "weight_decay")  # zero turns these off
+CHOICES = {"schedule": (None, "cosine", "constant"), "precision": (None, "float32", "bfloat16"), "learn_from": ("train", "val")}
 WHOLE = ("steps", "batch_size", "validations", "patience", "snapshots")
 
 
@@ -41,6 +42,7 @@ class Options:
         precision: "float32", or "bfloat16" where the machine has it.
         compile: compile the model first; pays for long runs, and needs a C++ compiler.
         device: such as "cpu" or "cuda"; the best there is by default.
+        learn_from: the split that a model without steps learns from, "train" or "val": how held-out data become a reference row.
     """
 
     seconds: float | None = None
@@ -59,21 +61,24 @@ class Options:
     precision: Literal["float32", "bfloat16"] | None = None
     compile: bool = False
     device: str | None = None
+    learn_from: Literal["train", "val"] = "train"
 
     def __post_init__(self) -> None:
-        for name, choices in (("schedule", ("cosine", "constant")), ("precision", ("float32", "bfloat16"))):
-            if getattr(self, name) not in (None, *choices):
-                raise DalmError(f"{name} is {' or '.join(choices)}, got {getattr(self, name)!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise DalmError(f"{name} is {' or '.join(filter(None, choices))}, got {getattr(self, name)!r}")
         given = {name: value for name, value in asdict(self).items() if value is not None}
         for name in given.keys() & {*POSITIVE, *NATURAL}:
-            kind = int if name in WHOLE else int | float
-            if isinstance(given[name], bool) or not isinstance(given[name], kind):
+            if not (whole(given[name]) or (name not in WHOLE and isinstance(given[name], float))):
                 raise DalmError(f"{name} is a {'whole ' if name in WHOLE else ''}number, got {given[name]!r}")
             if not 0 <= given[name] < math.inf or (name in POSITIVE and not given[name]):
                 raise DalmError(f"{name} must {'be positive' if name in POSITIVE else 'not be negative'}, got {given[name]}")
         if given.get("ema", 0) >= 1:
             raise DalmError(f"ema is a decay below 1, got {self.ema}; 0.999 is usual")
         check_seed(self.seed)
+        for name, value in given.items():
+            if whole(value):  # JSON does not take NumPy's numbers
+                object.__setattr__(self, name, int(value))
 
 
 def options(**given: Any) -> Options:
@@ -93,11 +98,15 @@ def resolve(asked: Options, model: torch.nn.Module, rows: int) -> Options:
     """Fill every gap: from the family's recipe, the machine, and a default budget of 60 seconds."""
     if asked.steps is not None and asked.seconds is not None:
         raise DalmError(f"the budget is steps or seconds, not both; got steps={asked.steps} and seconds={asked.seconds}")
-    device = available(asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = available(str(asked.device or ("cuda" if torch.cuda.is_available() else "cpu")))
     resolved = replace(asked, device=device)
     if asked.steps is None and asked.seconds is None:
         resolved = replace(resolved, seconds=60.0)
     if isinstance(model, Learner):
+        if asked.learn_from != "train":
+            raise DalmError(
+                f"{model.family} takes steps, and learns from the training split alone; leave learn_from={asked.learn_from!r} out"
+            )
         recipe = {name: value for name, value in asdict(model.recipe).items() if name in asdict(asked) and getattr(asked, name) is None}
         resolved = replace(resolved, **recipe)
         resolved = replace(resolved, batch_size=min(resolved.batch_size or rows, rows), precision=supported(resolved.precision, device))

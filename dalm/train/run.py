@@ -103,6 +103,23 @@ def digest(meta: Json) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
+def signed(meta: Json) -> Json:
+    """A description with its digest."""
+    return meta | {"digest": digest(meta)}
+
+
+def read_signed(path: Path, remedy: str) -> Json:
+    """A JSON object that `signed` closed, or DalmError if it is not as it was written; `remedy` says what would help."""
+    try:
+        found = json.loads(path.read_text())
+        sound = found["digest"] == digest(found)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sound = False
+    if not sound:
+        raise DalmError(f"{path} was edited or damaged after it was written, or has no digest, so its numbers cannot be trusted. {remedy}")
+    return dict(found)
+
+
 @dataclass
 class Run:
     """A fitted model and the folder that tells its story.
@@ -138,18 +155,25 @@ class Run:
 
     def update(self, **changes: Any) -> None:
         """Change the description."""
-        self.meta |= changes
-        self.meta["digest"] = digest(self.meta)
+        self.meta = signed(self.meta | changes)
         write(self.path / "run.json", json.dumps(self.meta, indent=1))
 
     def finish(self, state: str, weights: dict[str, Tensor], seconds: float, error: str | None = None) -> None:
         """Write the weights and close the run: `done`, `stopped` or `failed`."""
         for found in ("metrics.json", "gallery.npz"):  # of other weights, if this run was scored before it was resumed
             (self.path / found).unlink(missing_ok=True)
+        if self.meta["weights"] is not None:  # of an earlier stop; a kill must not leave new weights beside their hash
+            self.update(weights=None)
         sha = write_tensors(self.path / "weights.safetensors", weights)
         self.update(state=state, weights=sha, seconds=round(seconds, 3), error=error, parameters=self._size(weights))
         if state == "done":
             (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def keep_scores(self, found: Json) -> Json:
+        """Write `metrics.json`: what was found, of which weights, closed by a digest."""
+        told = signed(found | {"weights": self.meta["weights"]})
+        write(self.path / "metrics.json", json.dumps(told, indent=1))
+        return told
 
     def _size(self, weights: dict[str, Tensor]) -> int:
         """Learned numbers: parameters, or for a model without any everything it remembers."""
@@ -196,8 +220,20 @@ def unchanged(folder: Path, meta: Json) -> Path:
     return weights
 
 
+def read_scores(folder: Path, meta: Json) -> Json | None:
+    """What `score` found of the run in a folder, or None if it was not scored. DalmError if that was edited, or is of other weights."""
+    path, remedy = folder / "metrics.json", f"Restore it, or score the run again: dalm score {folder}"
+    if not path.exists():
+        return None
+    found = read_signed(path, remedy)
+    if found["weights"] != meta["weights"]:
+        raise DalmError(f"{path} was measured on other weights than those in {folder}. {remedy}")
+    return found
+
+
 def check_run(folder: Path) -> None:
-    """Raise DalmError unless the run in a folder, finished or not, is as it was written."""
+    """Raise DalmError unless the run in a folder, finished or not, and its scores are as they were written."""
     meta = read_meta(folder)
     if meta["weights"] is not None:
         unchanged(folder, meta)
+    read_scores(folder, meta)
