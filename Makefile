@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: setup
 	rm -rf runs/demo
-	$(BIN)/dalm compare digits --seconds $(SECONDS_EACH) --out runs/demo
+	$(BIN)/dalm compare digits --seconds $(SECONDS_EACH) --prove --out runs/demo
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -20,7 +20,7 @@ def fit(arguments: list[str]) -> int:
     from dalm import verbs
     from dalm.train import fit as train
 
-    family = verbs._family(arguments[0]) if arguments and not arguments[0].startswith("-") else None
+    family = verbs.family_of(arguments[0]) if arguments and not arguments[0].startswith("-") else None
     fields = _places(["family", "data"]) + _run_fields() + (_options(family, skip=("spec",)) if family else [])
     asked = _parse("fit", fields, arguments, "Fit a family to data. Its own options show with: dalm fit FAMILY --help")
     data = _load(asked)
@@ -75,13 +75,14 @@ def compare(arguments: list[str]) -> int:
         *_run_fields(skip=("learn_from",)),
         _field("families", tuple[str, ...], (), "which families; all by default"),
         _field("conditional", bool, False, "condition on class labels each family that can"),
+        _field("prove", bool, False, "prove each likelihood by a file of that size that decodes"),
     ]
     asked = _parse("compare", fields, arguments, "Fit every family under one budget, score them, and write scoreboard and report.")
     from dalm import verbs
 
     data = _load(asked)
     print(f"{data.name}: {data.spec}, {len(data.train)} train, {len(data.val)} val, {len(data.test)} test", flush=True)
-    keep = {name: asked[name] for name in ("families", "out", "conditional", "resume")}
+    keep = {name: asked[name] for name in ("families", "out", "conditional", "prove", "resume")}
     try:
         with _scoreboard() as show:
             board = verbs.compare(data, **keep, show=show, **_train(asked))
@@ -136,12 +137,12 @@ def compress(arguments: list[str]) -> int:
         *_code_fields(),
     ]
     asked = _parse("compress", fields, arguments, "Compress data with the model of a run.")
-    from dalm import proof
+    from dalm import verbs
 
     _threads(asked)
     keep = {name: asked[name] for name in ("samples", "chunk", "embed", "batch")}
     with _bar("compress") as tell:
-        found = proof.compress(asked["run"], asked["data"], asked["out"], **keep, progress=tell)
+        found = verbs.compress(asked["run"], asked["data"], asked["out"], **keep, progress=tell)
     print(
         f"{asked['out']}  {found['count']:,} data: {found['original']:,} bytes to {found['bytes']:,}, "
         f"{found['ratio']:.2f} times smaller, {found['bits_per_dim']:.4f} bits/dim, {found['seconds']:.1f} s"
@@ -158,11 +159,11 @@ def decompress(arguments: list[str]) -> int:
         *_code_fields(),
     ]
     asked = _parse("decompress", fields, arguments, "Give back what an archive holds.")
-    from dalm import proof
+    from dalm import verbs
 
     _threads(asked)
     with _bar("decompress") as tell:
-        print(proof.decompress(asked["archive"], asked["out"], run=asked["run"], batch=asked["batch"], progress=tell))
+        print(verbs.decompress(asked["archive"], asked["out"], run=asked["run"], batch=asked["batch"], progress=tell))
     return 0
 
 
@@ -170,11 +171,11 @@ def prove(arguments: list[str]) -> int:
     """Prove the likelihood of runs by files of that size that decode."""
     fields = [_place("runs", tuple[str, ...]), _field("samples", int, 1, "importance samples of a latent-variable model")]
     asked = _parse("prove", fields, arguments, "Compress the test split, decode it in another process, write the seal into metrics.json.")
-    from dalm import proof
+    from dalm import verbs
 
     sealed = []
     for run in asked["runs"]:
-        record = proof.prove(run, samples=asked["samples"])
+        record = verbs.prove(run, samples=asked["samples"])
         size = f"{record['bytes']:,} bytes, {record['file']:.4f} bits/dim, claimed {record['claimed']:.4f}" if "bytes" in record else ""
         print(f"{run}  {'proven' if record['sealed'] else 'not proven: ' + record['reason']}  {size}".rstrip(), flush=True)
         sealed.append(record["sealed"] or "bytes" not in record)

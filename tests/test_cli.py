@@ -183,7 +183,7 @@ def test_a_family_that_fails_has_a_row_that_says_why(here):
 
 
 def test_a_name_asked_for_twice_or_a_reference_stands_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("dalm.verbs.evaluate", lambda *_, **__: {})
+    monkeypatch.setattr("dalm.verbs.scores.evaluate", lambda *_, **__: {})
     asked = ["--n", "200", "--families", "histogram", "gaussian", "gaussian", "--steps", "5", "--out", str(tmp_path / "board")]
     assert main(["compare", "ring8", *asked]) == 0
     rows = board(tmp_path / "board")["rows"]

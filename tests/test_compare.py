@@ -21,13 +21,13 @@ NAMES = ["gaussian", "kde", "held-out real data", "copycat", "histogram", "noise
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("dalm.verbs.evaluate", lambda *_, **__: {})
+    monkeypatch.setattr("dalm.verbs.scores.evaluate", lambda *_, **__: {})
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dalm.verbs.evaluate", lambda *_, **__: {})
+        patch.setattr("dalm.verbs.scores.evaluate", lambda *_, **__: {})
         dalm.compare(DATA, out=(out := tmp_path_factory.mktemp("made") / "board"), **ASKED)
     return out
 

@@ -77,7 +77,7 @@ def execute(page: Path) -> list[str]:
 def test_readme_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr("dalm.verbs.SAMPLES", 500)  # enough to see that it works
+    monkeypatch.setattr("dalm.verbs.scores.SAMPLES", 500)  # enough to see that it works
     began = time.monotonic()
     ran = execute(ROOT / "README.md")
     assert "python" in ran

@@ -124,8 +124,8 @@ def test_a_kill_while_a_resumed_run_is_closed_looks_unfinished(tmp_path, monkeyp
 
 
 def test_scores_of_a_stopped_run_do_not_outlive_its_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("dalm.verbs.evaluate", lambda *_, **__: {})
-    monkeypatch.setattr("dalm.verbs.SAMPLES", 500)
+    monkeypatch.setattr("dalm.verbs.scores.evaluate", lambda *_, **__: {})
+    monkeypatch.setattr("dalm.verbs.scores.SAMPLES", 500)
     with monkeypatch.context() as patch:
         press_ctrl_c_at(patch, 13)
         run = run_of("vae", tmp_path / "run")
@@ -153,7 +153,7 @@ def test_ctrl_c_on_the_last_step_is_the_end(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_in_a_comparison_says_how_to_resume(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("dalm.verbs.evaluate", lambda *_, **__: {})
+    monkeypatch.setattr("dalm.verbs.scores.evaluate", lambda *_, **__: {})
     out = tmp_path / "board"
     command = ["compare", "ring8", "--n", "200", "--families", "gaussian", "vae", "--steps", "20", "--device", "cpu", "--out", str(out)]
     with monkeypatch.context() as patch:

@@ -25,6 +25,7 @@ from dalm.dist.information import (
     mutual_information,
     mutual_information_of,
 )
+from dalm.dist.kernels import KernelPredictor, kernel_masses
 from dalm.dist.outputs import Bernoulli, Categorical, Levels, LogisticMixture, Normal, Output
 from dalm.dist.predictors import Grouped, Independent, Mixture, Predictor
 
@@ -34,6 +35,7 @@ __all__ = [
     "Estimate",
     "Grouped",
     "Independent",
+    "KernelPredictor",
     "Levels",
     "LogisticMixture",
     "Mixture",
@@ -54,6 +56,7 @@ __all__ = [
     "entropy_of",
     "jensen_shannon",
     "jensen_shannon_of",
+    "kernel_masses",
     "kl",
     "kl_of",
     "knn_entropy",

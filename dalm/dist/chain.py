@@ -110,12 +110,12 @@ class NormalPredictor:
     Entry i has mean μ_i + Σ_j L_ij / L_jj d_j, where d_j is how far entry j fell from its own mean.
 
     Args:
-        chain: what to predict.
+        chain: what to predict, in double precision.
         n: how many data at once.
 
-    >>> predictor = NormalPredictor(NormalChain(torch.ones(1), torch.eye(1), levels=2), n=1)
-    >>> predictor.predict().int()  # of 2²⁴ - 2
-    tensor([[[ 5176204, 11601010]]], dtype=torch.int32)
+    >>> chain = NormalChain(torch.ones(1).double(), torch.eye(1).double(), levels=2)
+    >>> NormalPredictor(chain, n=1).predict().int()  # of 2²⁴ - 2
+    tensor([[[ 5176400, 11600814]]], dtype=torch.int32)
     """
 
     def __init__(self, chain: NormalChain, n: int) -> None:

@@ -128,8 +128,8 @@ def table(weights: Tensor) -> Tensor:
     Args:
         weights: whole numbers in float64 whose sum is positive and below 2⁵³.
 
-    >>> table(torch.tensor([1.0, 3.0], dtype=torch.float64)) * 2
-    tensor([ 8388607., 25165821.])
+    >>> table(torch.tensor([1.0, 3.0], dtype=torch.float64))
+    tensor([ 4194303., 12582911.])
     """
     return table_of(weights.cumsum(-1))
 

@@ -28,6 +28,7 @@ __all__ = ["EXPLAIN", "FeatureSpace", "Metric", "evaluate", "feature_space", "li
 EXPLAIN: dict[str, str] = {
     "bits_per_dim": "How many bits a perfect coder with this model needs for each number of held-out data; lower is better.",
     "importance_bits_per_dim": "The same bound tightened with importance samples, nearer to the model's true likelihood.",
+    "proven": "Bits for each number in a file that was written with the model and decoded by another process: the likelihood, proven.",
     "frechet": "Distance between Gaussians fitted to features of samples and of held-out data; 0 is ideal, and small samples raise it.",
     "kid": "Distance between samples and held-out data through a kernel; about 0, even below, when they cannot be told apart.",
     "precision": "Share of samples that lie where held-out data lie: are they realistic?",

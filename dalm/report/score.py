@@ -12,6 +12,7 @@ Row = Mapping[str, Any]
 TITLES = {
     "bits_per_dim": "bits/dim",
     "importance_bits_per_dim": "bits/dim, tightened",
+    "proven": "proven",
     "frechet": "Fréchet",
     "kid": "KID",
     "precision": "precision",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
@@ -24,9 +23,10 @@ from dalm.codec import decompress as decode
 from dalm.core import Bound, DalmError, Density, Generative
 from dalm.data import Data, load_data
 from dalm.data.files import read_arrays
-from dalm.train import Run, write
-from dalm.train.run import Json
-from dalm.verbs import _same, score
+from dalm.metrics import Metric
+from dalm.train import Run
+from dalm.train.run import Json, read_scores
+from dalm.verbs.scores import same, score
 
 ALLOWED = (1.001, 192)
 """A sealed file is at most this many times its claim, and this many bytes more."""
@@ -189,7 +189,7 @@ def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) 
         DalmError: the data are not those of the run.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    data = _same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
+    data = same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
     try:
         driver_of(run.model)
     except DalmError as refusal:
@@ -234,10 +234,18 @@ def _decodes(run: Path, x: Tensor, threads: int) -> bool:
 
 
 def _seal(run: Run, data: Data, record: Json) -> Json:
-    path = run.path / "metrics.json"
-    found = json.loads(path.read_text()) if path.exists() else score(run, data)
-    write(path, json.dumps(found | {"proof": record}, indent=1))
+    found = read_scores(run.path, run.meta) or score(run, data)
+    metrics = found["metrics"] | {"proven": _metric(record, len(data.test)).to_json()}
+    run.keep_scores(found | {"metrics": metrics, "proof": record})
     return record
+
+
+def _metric(record: Json, n: int) -> Metric:
+    """The seal as a figure of the scoreboard."""
+    if not record["sealed"]:
+        return Metric(None, None, None, n, "bits/dim", "lower", note=record["reason"])
+    told = f"{record['bytes']:,} bytes, {record['ratio']:.4f} of the claim; with the weights {record['with_weights']:,} bytes"
+    return Metric(record["file"], None, None, n, "bits/dim", "lower", note=told)
 
 
 @torch.no_grad()

@@ -1,0 +1,139 @@
+"""Compress, decompress and prove, in Python and in the shell: seals are earned, refusals have reasons, nothing is left half-written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import DIGITS, listing, run_of
+
+import dalm
+from dalm.cli import main
+from dalm.core import DalmError
+from dalm.train.run import read_scores
+from dalm.verbs import compress, decompress, prove, score
+from dalm.verbs import proof as module
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Runs of each kind, and data to compress."""
+    folder = tmp_path_factory.mktemp("proof")
+    for family in ("vae", "pixelcnn", "dcgan", "kde"):
+        run_of(family, folder / "runs" / family)
+    run_of("vae", folder / "labelled", own={"conditional": True})
+    np.savez(folder / "data.npz", x=DIGITS.test.x[:40, 0].numpy(), y=DIGITS.test.y[:40].numpy())
+    np.save(folder / "real.npy", np.zeros((3, 8, 8)))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(place, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("dalm.verbs.scores.evaluate", lambda *_, **__: {})
+    monkeypatch.setattr("dalm.verbs.scores.SAMPLES", 500)
+    return place
+
+
+@pytest.mark.parametrize("run", ["runs/vae", "runs/pixelcnn", "labelled"])
+def test_the_shell_compresses_and_gives_back(run, tmp_path, capsys):
+    assert main(["compress", run, "data.npz", "-o", str(tmp_path / "data.dalm")]) == 0
+    assert "40 data" in (told := capsys.readouterr().out)
+    assert "bits/dim" in told
+    assert main(["decompress", str(tmp_path / "data.dalm"), "-o", str(tmp_path / "back.npz"), "--batch", "3"]) == 0
+    with np.load("data.npz") as before, np.load(tmp_path / "back.npz") as after:
+        assert after["x"].dtype == before["x"].dtype
+        assert np.array_equal(after["x"], before["x"])
+        assert np.array_equal(after["y"], before["y"])
+
+
+def test_the_model_is_found_by_its_hash_or_is_inside(tmp_path, monkeypatch):
+    outside, inside = tmp_path / "outside.dalm", tmp_path / "inside.dalm"
+    sizes = [compress("runs/kde", "data.npz", path, embed=path == inside)["bytes"] for path in (outside, inside)]
+    assert sizes[1] > sizes[0] + 1000
+    found = decompress(outside, tmp_path / "found.npy")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DalmError, match="no run under .* has the model"):
+        decompress(outside, "lost.npy")
+    assert np.array_equal(np.load(decompress(inside, "inside.npy")), np.load(found))
+    assert not Path("lost.npy").exists()
+
+
+def test_progress_reaches_the_end():
+    seen = []
+    compress("runs/kde", "data.npz", "out.dalm", progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (40 * 64, 40 * 64)
+    decompress("out.dalm", "out.npz", progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (40 * 64, 40 * 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("compress runs/dcgan data.npz", "dcgan has no likelihood"),
+        ("compress runs/kde real.npy", "whole numbers from 0 to 16, and these are float64"),
+        ("compress runs/kde nothing.npz", "no file nothing.npz"),
+        ("compress runs/nothing data.npz", "not a run"),
+        ("compress runs/kde data.npz -o nowhere/x.dalm", "no folder nowhere"),
+        ("decompress data.npz", "no dalm archive"),
+        ("decompress nothing.dalm", "no archive nothing.dalm"),
+        ("decompress good.dalm -o out.png", "written as .npz or .npy"),
+        ("decompress good.dalm --run runs/vae -o other.npz", "was written with model"),
+        ("decompress cut.dalm -o other.npz", "cut short"),
+        ("decompress bad.dalm -o other.npz", "damaged"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_nothing(here, arguments, words, capsys):
+    compress("runs/kde", "data.npz", "good.dalm")
+    content = Path("good.dalm").read_bytes()
+    Path("cut.dalm").write_bytes(content[:-9])
+    Path("bad.dalm").write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    before = listing(here)
+    assert main(arguments.split()) == 2
+    assert words in capsys.readouterr().err
+    assert listing(here) == before
+
+
+@pytest.mark.parametrize("family", ["vae", "kde"])
+def test_a_seal_is_written_and_outlives_a_new_score(family):
+    path = Path("runs") / family
+    record = prove(path)
+    assert record["sealed"], record["reason"]
+    assert record["bytes"] == (path / "proof.dalm").stat().st_size <= 1.001 * record["claimed"] * 500 * 64 / 8 + 192
+    assert record["with_weights"] > record["bytes"]
+    assert record["batch"][0] != record["batch"][1]
+    assert record["threads"][0] != record["threads"][1]
+    proven = read_scores(path, dalm.train.Run.open(path).meta)["metrics"]["proven"]
+    assert proven["value"] == record["file"] == 8 * record["bytes"] / (500 * 64)
+    score(path)
+    assert json.loads((path / "metrics.json").read_text())["proof"] == record
+
+
+def test_what_has_no_likelihood_has_a_reason(capsys):
+    assert main(["prove", "runs/dcgan"]) == 0
+    assert "not proven: dcgan has no likelihood" in capsys.readouterr().out
+    assert json.loads(Path("runs/dcgan/metrics.json").read_text())["metrics"]["proven"]["note"].startswith("dcgan has no likelihood")
+
+
+def test_a_claim_that_is_too_good_gets_no_seal(tmp_path, monkeypatch):
+    run = Path(shutil.copytree("runs/kde", tmp_path / "kde"))
+    claim = module._claim
+    monkeypatch.setattr(module, "_claim", lambda *asked: 0.95 * claim(*asked))
+    record = prove(run)
+    assert not record["sealed"]
+    assert "the likelihood claims" in record["reason"]
+    assert json.loads((run / "metrics.json").read_text())["metrics"]["proven"]["value"] is None
+    assert main(["prove", str(run)]) == 1
+
+
+def test_a_comparison_shows_what_is_proven(tmp_path):
+    board = dalm.compare(
+        "digits", families=["gaussian", "dcgan"], steps=2, prove=True, out=tmp_path / "board", progress=False, device="cpu"
+    )
+    rows = {row["name"]: row["metrics"]["proven"] for row in board["rows"]}
+    assert rows["gaussian"]["value"] < rows["histogram"]["value"] < rows["noise"]["value"]
+    assert "copycat has no likelihood" in rows["copycat"]["note"]
+    assert "proven" in Path(board["report"]).read_text()
