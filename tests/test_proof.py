@@ -56,7 +56,7 @@ def test_the_model_is_found_by_its_hash_or_is_inside(tmp_path, monkeypatch):
     assert sizes[1] > sizes[0] + 1000
     found = decompress(outside, tmp_path / "found.npy")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DalmError, match="no run under .* has the model"):
+    with pytest.raises(DalmError, match=r"no run under .* has the model"):
         decompress(outside, "lost.npy")
     assert np.array_equal(np.load(decompress(inside, "inside.npy")), np.load(found))
     assert not Path("lost.npy").exists()
@@ -121,7 +121,7 @@ def test_what_has_no_likelihood_has_a_reason(capsys):
 def test_a_claim_that_is_too_good_gets_no_seal(tmp_path, monkeypatch):
     run = Path(shutil.copytree("runs/kde", tmp_path / "kde"))
     claim = module._claim
-    monkeypatch.setattr(module, "_claim", lambda *asked: 0.95 * claim(*asked))
+    monkeypatch.setattr(module, "_claim", lambda *asked: 0.5 * claim(*asked))
     record = prove(run)
     assert not record["sealed"]
     assert "the likelihood claims" in record["reason"]

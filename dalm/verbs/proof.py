@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec import Header, Settings, driver_of, hash_of, packed
+from dalm.codec import Header, Reader, Settings, driver_of, hash_of, packed
 from dalm.codec import compress as encode
 from dalm.codec import decompress as decode
 from dalm.core import Bound, DalmError, Density, Generative
@@ -63,7 +63,7 @@ def compress(
     Raises:
         DalmError: the run, the data or the place do not suit.
     """
-    x, y = _arrays(Path(data))
+    target, (x, y) = writable(out), _arrays(Path(data))
     model = Run.open(run).model
     began, done = time.perf_counter(), 0
 
@@ -71,7 +71,7 @@ def compress(
         nonlocal done
         progress(done := done + entries, x.size)
 
-    with _written(Path(out)) as file:
+    with _written(target) as file:
         encode(model, x, y, file, Settings(samples, chunk, embed, batch), tell)
         size = file.seek(0, 2)
     original = x.nbytes + (0 if y is None else y.nbytes)
@@ -126,11 +126,11 @@ def decompress(
     Raises:
         DalmError: the archive is damaged, or its model is not found.
     """
-    path, done = Path(archive), 0
+    path, target, done = Path(archive), writable(out), 0
     if not path.is_file():
         raise DalmError(f"there is no archive {path}")
-    if Path(out).suffix not in (".npz", ".npy"):
-        raise DalmError(f"data are written as .npz or .npy, got {Path(out).name!r}")
+    if target.suffix not in (".npz", ".npy"):
+        raise DalmError(f"data are written as .npz or .npy, got {target.name!r}")
 
     def tell(entries: int) -> None:
         nonlocal done
@@ -138,23 +138,27 @@ def decompress(
 
     with path.open("rb") as file:
         reader = decode(file, path.stat().st_size, lambda header: _find(header, run), batch, tell)
-        header = reader.header
-        with tempfile.TemporaryDirectory(dir=Path(out).absolute().parent) as folder:
-            shape = (header.count, *header.shape)
-            x: Any = np.lib.format.open_memmap(Path(folder) / "x.npy", "w+", header.dtype, shape)
-            labels, at = [], 0
-            for rows, y in reader:
-                x[at : at + len(rows)] = rows
-                at += len(rows)
-                labels.append(y)
-            x.flush()
-            if Path(out).suffix == ".npy":
-                os.replace(Path(folder) / "x.npy", out)
+        with tempfile.TemporaryDirectory(dir=target.absolute().parent) as folder:
+            x, y = _unpacked(reader, Path(folder) / "x.npy")
+            if target.suffix == ".npy":
+                os.replace(Path(folder) / "x.npy", target)
             else:
-                known: Json = {} if not header.labels else {"y": np.concatenate([y for y in labels if y is not None])}
-                with _written(Path(out)) as target:
-                    np.savez(target, x=x, **known)
-    return Path(out)
+                known: Json = {} if y is None else {"y": y}
+                with _written(target) as beside:
+                    np.savez(beside, x=x, **known)
+    return target
+
+
+def _unpacked(reader: Reader, beside: Path) -> tuple[Any, Any]:
+    """All data of an archive, in a memory-mapped file, and their labels."""
+    x = np.lib.format.open_memmap(beside, "w+", reader.header.dtype, (reader.header.count, *reader.header.shape))
+    labels, at = [], 0
+    for rows, y in reader:
+        x[at : at + len(rows)] = rows
+        at += len(rows)
+        labels += [] if y is None else [y]
+    x.flush()
+    return x, np.concatenate(labels) if labels else None
 
 
 def _find(header: Header, run: str | Path | None) -> Generative:
