@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.alphabet import read_table, read_used, used, write_table, write_used
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import Reader, Whole, damaged, word_bytes
+from dalm.codec.classic.stream import Reader, Whole, damaged, smallest, word_bytes
 from dalm.dist import fixed
 
 TOTAL = 1 << 16
@@ -60,7 +60,7 @@ class ANS(Coder):
     def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
         found = read_used(reader, levels)
         if len(found) == 1:
-            return np.full(count, found[0])
+            return np.full(count, found[0], smallest(levels))
         weights = read_table(reader) + 1
         if len(weights) != len(found):
             raise damaged(f"it has {len(weights)} weights for {len(found)} symbols")

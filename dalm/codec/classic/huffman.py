@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from dalm.codec.classic.alphabet import read_table, read_used, used, write_table, write_used
 from dalm.codec.classic.bits import pack
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import Reader, Whole, damaged, varint
+from dalm.codec.classic.stream import Reader, Whole, damaged, smallest, varint
 
 LONGEST = 31
 """Bits of a word, at most."""
@@ -59,7 +59,7 @@ class Huffman(Coder):
     def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
         found = read_used(reader, levels)
         if len(found) == 1:
-            return np.full(count, found[0])
+            return np.full(count, found[0], smallest(levels))
         lengths = reader.number(LONGEST) - read_table(reader)
         if len(lengths) != len(found) or lengths.min() < 1 or np.exp2(-lengths).sum() != 1:
             raise damaged("its word lengths are not those of a code")
