@@ -26,6 +26,7 @@ from dalm.data.files import read_arrays
 from dalm.metrics import Metric
 from dalm.train import Run
 from dalm.train.run import Json, read_scores
+from dalm.verbs.models import writable
 from dalm.verbs.scores import same, score
 
 ALLOWED = (1.001, 192)
@@ -208,33 +209,33 @@ def _weigh(run: Run, x: Tensor, samples: int) -> Json:
     with _written(path) as file:
         encode(run.model, x.numpy(), None, file, Settings(samples, batch=BATCHES[0]))
     middle = time.perf_counter()
-    same = _decodes(run.path, x, threads[1])
+    wrong = _misread(run.path, x, threads[1])
     ended = time.perf_counter()
     claim, size = _claim(run.model, x, samples), path.stat().st_size
     record: Json = {"claimed": 8 * claim / x.numel(), "file": 8 * size / x.numel(), "ratio": size / claim, "bytes": size}
     record |= {"with_weights": size + len(packed(run.model)), "n": len(x), "samples": samples, "batch": list(BATCHES), "threads": threads}
     record |= {"encode_mb_s": x.nbytes / 1e6 / (middle - began), "decode_mb_s": x.nbytes / 1e6 / (ended - middle)}
-    return _verdict(same, size, claim) | record
+    return _verdict(wrong, size, claim) | record
 
 
-def _verdict(same: bool, size: int, claim: float) -> Json:
-    if not same:
-        return {"sealed": False, "reason": "the file decodes to something else"}
+def _verdict(wrong: str | None, size: int, claim: float) -> Json:
+    if wrong:
+        return {"sealed": False, "reason": wrong}
     if size > ALLOWED[0] * claim + ALLOWED[1]:
         return {"sealed": False, "reason": f"the file has {size:,} bytes, and the likelihood claims {claim:,.0f}"}
     return {"sealed": True, "reason": None}
 
 
-def _decodes(run: Path, x: Tensor, threads: int) -> bool:
-    """Whether another process with another batch size and `threads` threads reads the data from a run's proof."""
+def _misread(run: Path, x: Tensor, threads: int) -> str | None:
+    """Why another process with another batch size and `threads` threads does not read the data from a run's proof; None if it does."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "x.npy"
         options = ["--run", str(run), "--out", str(out), "--batch", str(BATCHES[1]), "--threads", str(threads)]
         command = [sys.executable, "-m", "dalm.cli", "decompress", str(run / "proof.dalm"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise DalmError(f"{run / 'proof.dalm'} did not decode in another process: {done.stderr.strip()}")
-        return np.array_equal(np.load(out), x.numpy())
+            return f"the file did not decode in another process: {done.stderr.strip()}"
+        return None if np.array_equal(np.load(out), x.numpy()) else "the file decodes to something else"
 
 
 def _seal(run: Run, data: Data, record: Json) -> Json:
