@@ -115,7 +115,7 @@ def throughput(levels: int, n: int, dims: int, repeats: int) -> Json:
     """Seconds of the driver and of constriction by hand, both ways."""
     generator = torch.Generator().manual_seed(levels)
     weights = torch.randint(1, 1 << 20, (dims, n, levels), generator=generator).double()
-    tables, x = fixed.table(weights), torch.randint(levels, (n, dims), generator=generator)
+    tables, x = fixed.table(weights), torch.randint(levels, (n, dims), generator=generator).to(torch.uint8)
     model, arrays, columns = Made(tables), tables.numpy(), x.T.numpy().astype(np.int32)
     words = chain.encode(model, x, None, n, lambda entries: None)
 

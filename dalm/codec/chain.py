@@ -52,14 +52,14 @@ def _start(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
 
 def encode(model: Autoregressive, x: Tensor, y: Tensor | None, batch: int, progress: Progress) -> Words:
     """Flat levels (N, dims) as a stream; their labels (N,) are the decoder's too, if they are given."""
-    coder, at = constriction.stream.queue.RangeEncoder(), 0
-    parts, columns = predictors(model, len(x), y, batch), x[:, model.order()].T.int().contiguous()
+    coder, at, device = constriction.stream.queue.RangeEncoder(), 0, model.device
+    parts, columns = predictors(model, len(x), y, batch), x.to(model.spec.dtype).T.contiguous()[model.order()]
     while at < len(columns):
         for rows, predictor in parts:
             tables = predictor.predict()
-            values = columns[at : at + tables.shape[1], rows].T
+            values = columns[at : at + tables.shape[1], rows].T.int()
             coder.encode(symbols(values), LEVELS, flat(tables))
-            predictor.update(values.to(model.device))
+            predictor.update(values.to(device))
             progress(values.numel())
         at += tables.shape[1]
     words: Words = coder.get_compressed()
@@ -68,14 +68,14 @@ def encode(model: Autoregressive, x: Tensor, y: Tensor | None, batch: int, progr
 
 def decode(model: Autoregressive, words: Words, n: int, y: Tensor | None, batch: int, progress: Progress) -> Tensor:
     """The flat levels (n, dims) of a stream."""
-    coder, at = constriction.stream.queue.RangeDecoder(words), 0
-    parts, columns = predictors(model, n, y, batch), torch.zeros(model.spec.dims, n, dtype=torch.int32)
+    coder, at, device = constriction.stream.queue.RangeDecoder(words), 0, model.device
+    parts, columns = predictors(model, n, y, batch), torch.empty(model.spec.dims, n, dtype=model.spec.dtype)
     while at < len(columns):
         for rows, predictor in parts:
             tables = predictor.predict()
             values = torch.from_numpy(coder.decode(LEVELS, flat(tables))).view(tables.shape[:2])
             columns[at : at + tables.shape[1], rows] = values.T
-            predictor.update(values.to(model.device))
+            predictor.update(values.to(device))
             progress(values.numel())
         at += tables.shape[1]
     return columns[model.order().argsort()].T

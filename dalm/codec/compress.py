@@ -196,10 +196,10 @@ def _dtype(x: Array, spec: Spec) -> str:
 
 
 def _levels(x: Array, y: Array | None, spec: Spec) -> tuple[Tensor, Tensor | None]:
-    levels = torch.from_numpy(x.reshape(len(x), -1).astype(np.int64))
+    levels = torch.from_numpy(x.reshape(len(x), -1).astype(np.int64, copy=False))
     labels = None if y is None else torch.from_numpy(np.ascontiguousarray(y).astype(np.int64))
     spec.check(levels.view(-1, *spec.shape), labels)
-    return levels, labels
+    return levels.to(spec.dtype), labels
 
 
 def decompress(
