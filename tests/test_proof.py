@@ -137,3 +137,25 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
     assert rows["gaussian"]["value"] < rows["histogram"]["value"] < rows["noise"]["value"]
     assert "copycat has no likelihood" in rows["copycat"]["note"]
     assert "proven" in Path(board["report"]).read_text()
+
+
+def test_codecs_put_every_coder_beside_the_proven_models(capsys):
+    prove("runs/pixelcnn")
+    assert main(["codecs", "digits", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    bits = {name: row["bits_per_dim"] for name, row in rows.items()}
+    assert {row["kind"] for row in rows.values()} == {"entropy", "coder", "baseline", "model"}
+    # Figures of another machine, in the project's references: the same compressors on the same 500 images.
+    for name, known in {"gzip": 3.1107, "bz2": 2.7565, "xz": 2.7730, "zstd": 2.9625, "ppmd": 2.5957, "jpeg_xl": 2.5438}.items():
+        assert bits[name] == pytest.approx(known, abs=0.002)
+    assert bits["entropy of single values"] == pytest.approx(2.9463, abs=1e-4)
+    assert bits["entropy of single values"] < bits["ans"] < bits["huffman"] < bits["entropy of single values"] + 1
+    assert rows["pixelcnn (pixelcnn)"]["bytes"] == Path("runs/pixelcnn/proof.dalm").stat().st_size
+    assert list(bits.values()) == sorted(bits.values(), reverse=True)
+    assert main(["codecs", "digits"]) == 0
+    assert "jpeg_xl" in capsys.readouterr().out
+
+
+def test_codecs_refuse_real_numbers(capsys):
+    assert main(["codecs", "ring8"]) == 2
+    assert "ring8 holds real numbers" in capsys.readouterr().err

@@ -3,9 +3,24 @@
 Each takes names or objects: `"vae"` or a model, `"digits"` or data, a folder or a run.
 """
 
+from dalm.verbs.codecs import codecs
 from dalm.verbs.comparison import compare, report
 from dalm.verbs.models import catalogue, family_of, fit, load, make, sample
 from dalm.verbs.proof import compress, decompress, prove
 from dalm.verbs.scores import score
 
-__all__ = ["catalogue", "compare", "compress", "decompress", "family_of", "fit", "load", "make", "prove", "report", "sample", "score"]
+__all__ = [
+    "catalogue",
+    "codecs",
+    "compare",
+    "compress",
+    "decompress",
+    "family_of",
+    "fit",
+    "load",
+    "make",
+    "prove",
+    "report",
+    "sample",
+    "score",
+]
