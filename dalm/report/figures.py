@@ -177,6 +177,14 @@ def _framed(axes: Axes, frame: Array) -> None:
     axes.set(xlim=(low[0] - pad[0], high[0] + pad[0]), ylim=(low[1] - pad[1], high[1] + pad[1]))
 
 
+def drawn(figure: Figure) -> str:
+    """A figure as SVG in the page's colours."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        return _svg(figure)
+
+
 def losses(log: Sequence[Mapping[str, Any]]) -> str:
     """Loss curves as SVG: one line for each player's training loss, and validation in a panel of its own.
 

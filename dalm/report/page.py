@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from dalm.report.figures import write
+from dalm.report.files import files
 from dalm.report.gallery import Detail, absent, pictures, section
 from dalm.report.markup import Html, join, tag
 from dalm.report.read import Board, Check, read_board, unchecked, words
@@ -49,7 +50,7 @@ def build(folders: Sequence[Path], out: Path, check: Check = unchecked) -> Path:
 
 def _page(board: Board, shown: Detail) -> Html:
     data = " and ".join(board.facts.get("Data", ["data"]))
-    parts = (_header(board, data), _scoreboard(board), pictures(board, shown), _meaning(board), _splits(board))
+    parts = (_header(board, data), _scoreboard(board), files(board), pictures(board, shown), _meaning(board), _splits(board))
     head = (
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
@@ -62,7 +63,7 @@ def _page(board: Board, shown: Detail) -> Html:
 
 
 def _resource(name: str) -> Html:
-    return Html((files(__package__) / name).read_text(encoding="utf-8"))
+    return Html((resources.files(__package__) / name).read_text(encoding="utf-8"))
 
 
 def _header(board: Board, data: str) -> Html:

@@ -65,6 +65,7 @@ class Board:
     notes: list[str]
     explain: dict[str, str]
     spec: Json = field(default_factory=dict)
+    codecs: list[Json] = field(default_factory=list)
 
     @property
     def rows(self) -> list[Json]:
@@ -148,7 +149,8 @@ def _comparison(folder: Path, check: Check) -> Board:
     entries = [_entry(folder, row, check) for row in rows]
     split = next((mapping(entry.run.info.get("data")) for entry in entries if entry.run), {})
     told = {**scores, "date": scores.get("date") or _date(folder / "scoreboard.json")}
-    return Board(entries, _facts(told, split), _notes(scores, split), _explain(scores), mapping(scores.get("spec")))
+    codecs = [row for row in scores.get("codecs") or [] if isinstance(row, dict)]
+    return Board(entries, _facts(told, split), _notes(scores, split), _explain(scores), mapping(scores.get("spec")), codecs)
 
 
 def _entry(folder: Path, row: Json, check: Check) -> Entry:
@@ -218,7 +220,8 @@ def _merge(boards: list[Board]) -> Board:
     if len(facts.get("Fingerprint", [])) > 1:
         notes.insert(0, "These runs saw different data or splits (their fingerprints differ): do not compare their figures.")
     explain = {name: sentence for board in boards for name, sentence in board.explain.items()}
-    return Board([entry for board in boards for entry in board.entries], facts, notes, explain, boards[0].spec)
+    entries = [entry for board in boards for entry in board.entries]
+    return Board(entries, facts, notes, explain, boards[0].spec, boards[0].codecs)
 
 
 def _unique(values: Iterable[str]) -> list[str]:

@@ -102,5 +102,6 @@ def _proven(data: Data, runs: Path) -> Iterator[Json]:
             continue
         proof = found.get("proof") or {}
         if meta["data"]["fingerprint"] == data.fingerprint and proof.get("sealed"):
-            name = f"{meta['model']['family']} ({path.parent.relative_to(runs)})"
+            folder, family = str(path.parent.relative_to(runs)), meta["model"]["family"]
+            name = family if folder == family else f"{family} ({folder})"
             yield _row("model", name, data, proof["bytes"], encode_mb_s=proof["encode_mb_s"])

@@ -22,6 +22,7 @@ from dalm.train import fit as train
 from dalm.train.options import options as train_options
 from dalm.train.options import resolve
 from dalm.train.run import Json, check_run, read_scores, read_signed, signed, vacant
+from dalm.verbs.codecs import codecs
 from dalm.verbs.models import family_of, make, writable
 from dalm.verbs.proof import prove as seal
 from dalm.verbs.scores import score
@@ -86,6 +87,9 @@ def compare(
         _keep(folder, board)
         if show:
             show(board["rows"])
+    if prove and loaded.spec.levels:
+        board["codecs"] = codecs(loaded, runs=folder)
+        _keep(folder, board)
     return board | {"report": str(report([folder]))}
 
 

@@ -1,0 +1,52 @@
+"""The test split as files: every coder and every proven model on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dalm.report import figures
+from dalm.report.figures import ACCENT, INK, SOFT
+from dalm.report.gallery import absent, section
+from dalm.report.markup import Html, tag
+from dalm.report.read import Board
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = {"model": ACCENT, "coder": SOFT, "baseline": INK}
+LEAD = (
+    "Bits for each number of the test split in a file that decodes: compressors that people use, classical coders, and the proven models, "
+    "without their weights. The dashed line is the entropy of a histogram for each entry, counted on the training data."
+)
+
+
+def files(board: Board) -> Html:
+    """The section, if the comparison was proven."""
+    rows = [row for row in board.codecs if row.get("bits_per_dim") is not None]
+    if not rows:
+        return Html()
+    failed = [(str(row["name"]), str(row["error"])) for row in board.codecs if row.get("error")]
+    return section("As files", LEAD, tag("figure", Html(figures.drawn(_ladder(rows))), class_="plot wide"), absent("Not shown", failed))
+
+
+def _ladder(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    from matplotlib.figure import Figure
+
+    shown = [row for row in rows if row["kind"] != "entropy"]
+    figure = Figure(figsize=(6.4, 0.5 + 0.185 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    for row in rows:
+        if row["kind"] == "entropy" and "histogram" in row["name"]:
+            axes.axvline(row["bits_per_dim"], color=SOFT, linewidth=0.8, linestyle="--")
+    for place, row in enumerate(shown):
+        bits, colour = row["bits_per_dim"], COLOURS[row["kind"]]
+        axes.plot(bits, place, "o", color=colour, markersize=4, markeredgewidth=0)
+        axes.annotate(f"{bits:.3f}", (bits, place), (5, 0), textcoords="offset points", va="center", fontsize=7.5, color=INK)
+    axes.set_yticks(range(len(shown)), [row["name"] for row in shown], fontsize=8)
+    axes.set(xlim=(0, 1.12 * max(row["bits_per_dim"] for row in shown)), ylim=(-0.7, len(shown) - 0.3))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set(color=SOFT, linewidth=0.6)
+    axes.tick_params(colors=INK, labelcolor=INK, color=SOFT, length=0)
+    axes.set_title("bits/dim, files of the whole test split", fontsize=9, color=INK, loc="left")
+    return figure
