@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,10 @@ def decompress(arguments: list[str]) -> int:
     from dalm import verbs
 
     _threads(asked)
+    began = time.perf_counter()
     with _bar("decompress") as tell:
-        print(verbs.decompress(asked["archive"], asked["out"], run=asked["run"], batch=asked["batch"], progress=tell))
+        path = verbs.decompress(asked["archive"], asked["out"], run=asked["run"], batch=asked["batch"], progress=tell)
+    print(f"{path}  {time.perf_counter() - began:.3f} s")
     return 0
 
 

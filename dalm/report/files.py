@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dalm.report import figures
 from dalm.report.figures import ACCENT, INK, SOFT
 from dalm.report.gallery import absent, section
 from dalm.report.markup import Html, tag
-from dalm.report.read import Board
+from dalm.report.read import Board, mapping
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,14 +20,36 @@ LEAD = (
     "without their weights. The dashed line is the entropy of a histogram for each entry, counted on the training data."
 )
 
+PROOFS = "The test split, compressed with each model and decoded by another process at another batch size and thread count."
+COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "claimed, bits/dim": lambda proof: f"{proof['claimed']:.4f}",
+    "file, bits/dim": lambda proof: f"{proof['file']:.4f}",
+    "file / claim": lambda proof: f"{proof['ratio']:.4f}",
+    "bytes": lambda proof: f"{proof['bytes']:,}",
+    "with the weights": lambda proof: f"{proof['with_weights']:,}",
+    "encode, MB/s": lambda proof: f"{proof['encode_mb_s']:.2g}",
+    "decode, MB/s": lambda proof: f"{proof['decode_mb_s']:.2g}",
+    "seal": lambda proof: "proven" if proof["sealed"] else str(proof["reason"]),
+}
+
 
 def files(board: Board) -> Html:
-    """The section, if the comparison was proven."""
+    """The section, if anything was proven."""
+    found = [(entry.name, mapping(entry.run.metrics.get("proof"))) for entry in board.entries if entry.run]
+    proofs = [(name, proof) for name, proof in found if proof.get("bytes")]
     rows = [row for row in board.codecs if row.get("bits_per_dim") is not None]
-    if not rows:
+    if not rows and not proofs:
         return Html()
     failed = [(str(row["name"]), str(row["error"])) for row in board.codecs if row.get("error")]
-    return section("As files", LEAD, tag("figure", Html(figures.drawn(_ladder(rows))), class_="plot wide"), absent("Not shown", failed))
+    drawing = tag("figure", Html(figures.drawn(_ladder(rows))), class_="plot wide") if rows else ""
+    return section("As files", LEAD if rows else PROOFS, drawing, _proofs(proofs), absent("Not shown", failed))
+
+
+def _proofs(proofs: Sequence[tuple[str, Mapping[str, Any]]]) -> Html:
+    """What was claimed and what the file weighs, a row for each model."""
+    heads = tag("tr", *(tag("th", text, scope="col") for text in ("model", *COLUMNS)))
+    bodies = [tag("tr", tag("th", name, scope="row"), *(tag("td", show(proof)) for show in COLUMNS.values())) for name, proof in proofs]
+    return tag("div", tag("table", tag("thead", heads), tag("tbody", *bodies)), class_="scroll") if proofs else Html()
 
 
 def _ladder(rows: Sequence[Mapping[str, Any]]) -> Figure:
