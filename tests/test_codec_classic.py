@@ -91,7 +91,8 @@ def test_round_trip(coder, case):
 @pytest.mark.parametrize("levels", [1, 2, 17, 256, 65536, 1 << 17])
 @pytest.mark.parametrize("coder", ALL, ids=repr)
 def test_round_trip_of_the_extremes(coder, levels):
-    for symbols in ([], [0], [levels - 1], [levels - 1] * 1000, [0, levels - 1] * 3, [levels - 1, *[0] * 700]):
+    last = levels - 1
+    for symbols in ([], [0], [last], [last] * 1000, [0, last] * 3, [last, *[0] * 700], [last] * 100 + [0] * 150, [0] * 150 + [last] * 100):
         check(coder, np.array(symbols, dtype=np.int64), levels)
 
 

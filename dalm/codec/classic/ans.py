@@ -11,12 +11,12 @@ state when it grows too long. Nothing is rounded to whole bits, so that the leng
 
 in bits a symbol, and at most 64 bits for the last state. Here the table is the counts themselves, exact up to 2^16 symbols and in
 proportion, at least one each, beyond; KL is then below 3 K / 2^16 bits a symbol for K used symbols. The price is the table: the stream is
-the used symbols, their weights as Rice codes, and the words. The last symbol in is the first out; the symbols go in from their end.
+the used symbols, their weights as Rice codes, and the words. The last symbol in is the
+first out, so the symbols go in from their end.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -62,11 +62,10 @@ class ANS(Coder):
         if len(found) == 1:
             return np.full(count, found[0], smallest(levels))
         weights = read_table(reader) + 1
-        if len(weights) != len(found):
-            raise damaged(f"it has {len(weights)} weights for {len(found)} symbols")
-        table = parts(weights)
-        reader.enough(count, fixed.PRECISION - math.log2(float(table.max()) + 1))
-        return found[_ranks(reader, table, count)]
+        # The stream's length bounds no count: the symbol of rank 0 leaves an empty state empty, at no cost.
+        if len(weights) != len(found) or (count <= TOTAL and weights.sum() != count):
+            raise damaged(f"its {len(weights)} weights are not those of {count:,} symbols")
+        return found.astype(smallest(levels))[_ranks(reader, parts(weights), count)]
 
 
 def weigh(counts: NDArray[np.int64]) -> NDArray[np.int64]:
