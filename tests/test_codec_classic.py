@@ -226,7 +226,7 @@ def test_what_follows_the_end_is_refused(coder):
 
 
 def table(*numbers):
-    return section(Rice().encode(np.array(numbers), 10))
+    return section(Rice().encode(np.array(numbers), 1 << 17))
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,7 @@ def table(*numbers):
         (Huffman(), table(0, 0) + varint(2) + table(0, 0) + bytes(3)),  # two words of two bits
         (Huffman(), table(0, 0) + varint(1) + table(1, 1) + bytes(2)),  # two words of no bits
         (Huffman(), table(0, 3) + varint(1) + table(0, 0) + bytes(2)),  # symbols 0 and 4
+        (Huffman(), table(0, 0) + varint(1) + table(9999, 9999) + bytes(2)),  # two words of far less
         (Huffman(), table(0, 9)),
         (ANS(), table(0, 0) + table(0, 0)),  # weights of two symbols
         (RunLength(), section(Adaptive().encode(MESSAGE, 4)) + Adaptive().encode(MESSAGE[:3], 256)),

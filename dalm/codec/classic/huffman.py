@@ -61,7 +61,7 @@ class Huffman(Coder):
         if len(found) == 1:
             return np.full(count, found[0], smallest(levels))
         lengths = reader.number(LONGEST) - read_table(reader)
-        if len(lengths) != len(found) or np.exp2(-lengths).sum() != 1:
+        if len(lengths) != len(found) or lengths.min() < 1 or np.exp2(-lengths).sum() != 1:
             raise damaged("its word lengths are not those of a code")
         reader.enough(count, 1)
         return found[_ranks(reader.rest(), lengths, count)]
