@@ -222,18 +222,26 @@ def test_what_follows_the_end_is_refused(coder):
     assert not outcome(coder, varint((1 << 27) + 1, 0))
     assert not outcome(coder, varint(3, 1 << 17))
     assert not outcome(coder, coder.encode(MESSAGE, 4) + b"\1\2\3\4")
+    assert not outcome(coder, coder.encode(MESSAGE, 4) + b"\0")
+
+
+def table(*numbers):
+    return section(Rice().encode(np.array(numbers), 1 << 17))
 
 
 @pytest.mark.parametrize(
     ("coder", "body"),
     [
-        (BWT(), section(Rice().encode(np.array([0]), 4)) + varint(0) + Adaptive().encode(MESSAGE[:0], 2)),
-        (BWT(), section(Rice().encode(np.array([0]), 4)) + varint(0) + Adaptive().encode(np.ones(40, int), 2)),
+        (BWT(), table(0) + varint(0) + Adaptive().encode(MESSAGE[:0], 2)),
+        (BWT(), table(0) + varint(0) + Adaptive().encode(np.ones(40, int), 2)),
         (LZW(), varint(16, 3) + bytes([0b01111111])),
         (LZW(), varint(16, 1 << 26) + bytes(9)),
-        (Huffman(), section(Rice().encode(np.array([0, 0]), 4)) + varint(2) + section(Rice().encode(np.array([0, 0]), 4)) + b"\0"),
-        (Huffman(), section(Rice().encode(np.array([0, 0]), 4)) + varint(1) + section(Rice().encode(np.array([1, 1]), 4)) + b"\0"),
-        (Huffman(), section(Rice().encode(np.array([0, 9]), 10))),
+        (Huffman(), table(0, 0) + varint(2) + table(0, 0) + bytes(3)),  # two words of two bits
+        (Huffman(), table(0, 0) + varint(1) + table(1, 1) + bytes(2)),  # two words of no bits
+        (Huffman(), table(0, 3) + varint(1) + table(0, 0) + bytes(2)),  # symbols 0 and 4
+        (Huffman(), table(0, 0) + varint(1) + table(9999, 9999) + bytes(2)),  # two words of far less
+        (Huffman(), table(0, 9)),
+        (ANS(), table(0, 0) + table(0, 0)),  # weights of two symbols
         (RunLength(), section(Adaptive().encode(MESSAGE, 4)) + Adaptive().encode(MESSAGE[:3], 256)),
     ],
 )
