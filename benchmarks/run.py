@@ -8,7 +8,21 @@ import sys
 import time
 from pathlib import Path
 
-ORDER = ("startup", "kde", "sampling", "overhead", "pythae_vae", "kill", "folder", "quality")
+ORDER = (
+    "startup",
+    "kde",
+    "sampling",
+    "overhead",
+    "pythae_vae",
+    "kill",
+    "folder",
+    "quality",
+    "coders",
+    "craystack",
+    "codec",
+    "hostile",
+    "proof",
+)
 
 
 def main() -> int:
