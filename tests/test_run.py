@@ -20,7 +20,7 @@ from dalm.cli import main
 from dalm.core import DalmError, Spec, config
 from dalm.models import Noise
 from dalm.train import Options, Run, write
-from dalm.train.run import FORMAT, digest, read_meta, read_tensors, write_tensors
+from dalm.train.run import FORMAT, digest, read_meta, read_tensors, write_tensors, written
 
 META = {"format", "dalm", "state", "model", "data", "fit", "machine", "seconds", "parameters", "error", "weights", "digest"}
 DATA = {"name", "source", "options", "fingerprint", "splits", "classes", "notes"}
@@ -155,7 +155,20 @@ def test_tensors_come_back_as_they_were(tmp_path):
 # Whole or not at all
 
 
-@pytest.mark.parametrize("step", ["write_bytes", "replace"])
+def test_a_disk_that_fills_halfway_leaves_the_old_file(tmp_path):
+    def fill() -> None:
+        with written(tmp_path / "file") as file:
+            file.write(b"ne")
+            raise OSError("no space left on device")
+
+    write(tmp_path / "file", "old")
+    with pytest.raises(OSError, match="no space"):
+        fill()
+    assert (tmp_path / "file").read_text() == "old"
+    assert sorted(listing(tmp_path)) == ["file"]
+
+
+@pytest.mark.parametrize("step", ["open", "replace"])
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
     path = tmp_path / "file"
     write(path, "old")
@@ -163,7 +176,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
     def full(*_: object, **__: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(*((Path, "write_bytes") if step == "write_bytes" else (os, "replace")), full)
+    monkeypatch.setattr(*((Path, "open") if step == "open" else (os, "replace")), full)
     with pytest.raises(OSError, match="no space"):
         write(path, b"new")
     monkeypatch.undo()

@@ -30,8 +30,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from dalm.core import DalmError, Spec
@@ -89,15 +88,6 @@ class Header:
     def chunks(self) -> int:
         """How many chunks follow."""
         return -(-self.count // self.chunk)
-
-    def sizes(self) -> Iterator[int]:
-        """Data in each chunk."""
-        for start in range(0, self.count, self.chunk):
-            yield min(self.chunk, self.count - start)
-
-    def with_checksum(self, checksum: bytes) -> Header:
-        """The same, once the data are known."""
-        return replace(self, checksum=checksum)
 
 
 def _pack_shape(shape: tuple[int, ...]) -> bytes:

@@ -18,7 +18,7 @@ import functools
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import constriction
 import mpmath
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec.chain import LEVELS, Progress, Words, flat, symbols
+from dalm.codec.chain import LEVELS, Progress, Words, class_weights, flat, symbols
 from dalm.core import DalmError, Variational
 from dalm.dist import Predictor, fixed
 
@@ -113,7 +113,7 @@ class BitsBack:
     """
 
     def __init__(self, model: Variational, samples: int, batch: int) -> None:
-        self.model, self.samples, self.batch, self.order = model, samples, batch, model.order()
+        self.model, self.samples, self.batch = model, samples, batch
         self.middles, self.edges = normal_quantiles()[::2].to(model.device), normal_quantiles()[1::2].to(model.device)
 
     def push(self, stack: Stack, x: Tensor, y: Tensor | None) -> None:
@@ -135,7 +135,7 @@ class BitsBack:
         return x
 
     def _prior(self, n: int) -> Tensor:
-        return fixed.table((self.model.prior.double() * 2**24).floor()).expand(n, -1)
+        return fixed.table(class_weights(self.model)).expand(n, -1)
 
     def _classes(self, x: Tensor) -> Tensor:
         """Table of about P(y|x), (B, classes), each class judged at its most probable code."""
@@ -194,29 +194,25 @@ class BitsBack:
     def _predictors(self, z: Tensor, y: Tensor | None) -> list[Predictor]:
         return [self.model.predictor_given(self.middles[part], labels) for part, labels in self._batches(z, y)]
 
-    def _blocks(self, z: Tensor, x: Tensor, y: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-        """Tables and values of each block of entries of data x with codes z, in order."""
+    def _tell(self, z: Tensor, y: Tensor | None, learn: Callable[[Tensor, int], Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Tables and values of each block of entries of the data with codes z; `learn` gives values from tables and their place."""
         found, at, predictors = [], 0, self._predictors(z, y)
-        while at < len(self.order):
+        while at < self.model.spec.dims:
             tables = torch.cat([predictor.predict() for predictor in predictors])
-            values = x[:, self.order[at : at + tables.shape[1]]]
+            values = learn(tables, at)
             for predictor, part in zip(predictors, values.split(self.batch), strict=True):
                 predictor.update(part)
             found.append((tables, values))
             at += tables.shape[1]
         return found
 
+    def _blocks(self, z: Tensor, x: Tensor, y: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+        """Tables and values of known data x."""
+        return self._tell(z, y, lambda tables, at: x[:, at : at + tables.shape[1]])
+
     def _read(self, stack: Stack, z: Tensor, y: Tensor | None) -> Tensor:
         """The data that codes z were pushed with."""
-        x, at, predictors = torch.zeros(len(z), len(self.order), dtype=torch.long), 0, self._predictors(z, y)
-        while at < len(self.order):
-            tables = torch.cat([predictor.predict() for predictor in predictors])
-            values = stack.pop(tables)
-            for predictor, part in zip(predictors, values.split(self.batch), strict=True):
-                predictor.update(part)
-            x[:, self.order[at : at + tables.shape[1]]] = values
-            at += tables.shape[1]
-        return x
+        return torch.cat([values for _, values in self._tell(z, y, lambda tables, at: stack.pop(tables))], 1)
 
     def _length(self, posterior: Tensor, z: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
         """-log₂ p(x|z) / q(z|x) of codes z (B, latent), in bits; p(z) is the same for all."""

@@ -1,7 +1,7 @@
 """Coding by the chain rule: a range coder takes each entry at the price of its conditional probability (Rissanen 1976; Martin 1979).
 
 Entries are coded in the order of the chain, and each for all data before the next, so that a network is asked about many data
-at once. The stream depends on neither how many: a batch only says how many are asked about together.
+at once. The stream does not depend on how many are asked about together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dalm.core import Autoregressive
+from dalm.core import Autoregressive, Generative
 from dalm.dist import Mixture, Predictor
 
 Words = NDArray[np.uint32]
@@ -37,6 +37,11 @@ def symbols(values: Tensor) -> NDArray[np.int32]:
     return array
 
 
+def class_weights(model: Generative) -> Tensor:
+    """Whole weights of the classes, (classes,): of a conditional model its prior, else all alike."""
+    return (model.prior.double() * 2**24).floor() if model.conditional else torch.ones(model.spec.classes, dtype=torch.float64)
+
+
 def predictors(model: Autoregressive, n: int, y: Tensor | None, batch: int) -> list[tuple[slice, Predictor]]:
     """Batches of n data and a predictor for each."""
     rows = [slice(start, min(n, start + batch)) for start in range(0, n, batch)]
@@ -46,7 +51,7 @@ def predictors(model: Autoregressive, n: int, y: Tensor | None, batch: int) -> l
 def _start(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
     if y is None and model.conditional:
         classes = [model.predictor(n, torch.full((n,), k, device=model.device)) for k in range(model.spec.classes)]
-        return Mixture(classes, (model.prior.double() * 2**24).floor(), n)
+        return Mixture(classes, class_weights(model), n)
     return model.predictor(n, y if model.conditional else None)
 
 

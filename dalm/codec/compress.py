@@ -7,7 +7,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import constriction
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dalm.codec import archive, bitsback, chain
 from dalm.codec.archive import Header
-from dalm.codec.chain import LEVELS, Progress, Words, flat, symbols
+from dalm.codec.chain import LEVELS, Progress, Words, class_weights, flat, symbols
 from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Variational, build, config, restore
 from dalm.dist import fixed
 
@@ -88,7 +88,7 @@ class Coder:
         model: any that `driver_of` takes.
         samples: importance samples of bits-back, 0 for the chain rule.
         batch: how many data a network is asked about at once; 0 chooses.
-        classes: of the labels.
+        progress: told how many entries are done.
     """
 
     def __init__(self, model: Generative, samples: int, batch: int = 0, progress: Progress = lambda entries: None) -> None:
@@ -128,8 +128,7 @@ class Coder:
             raise DalmError(f"a chunk of the archive cannot be decoded: {error}") from error
 
     def _label_tables(self, n: int) -> Tensor:
-        prior = self.model.prior if self.model.conditional else torch.ones(self.model.spec.classes)
-        return fixed.table((prior.double() * 2**24).floor()).expand(n, -1)
+        return fixed.table(class_weights(self.model)).expand(n, -1)
 
     def _labels(self, y: Tensor) -> Words:
         coder = constriction.stream.queue.RangeEncoder()
@@ -181,7 +180,7 @@ def compress(
     if y is not None:
         hasher.update(y.astype("<i8").tobytes())
     file.seek(0)
-    header = header.with_checksum(hasher.digest())
+    header = replace(header, checksum=hasher.digest())
     file.write(header.pack())
     return header
 

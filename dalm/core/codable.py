@@ -38,8 +38,4 @@ class Variational(Bound):
 
     @abc.abstractmethod
     def predictor_given(self, z: Tensor, y: Tensor | None) -> Predictor:
-        """Predict the data of codes (B, latent)."""
-
-    def order(self) -> Tensor:
-        """In which order the entries of a flat datum are predicted, (dims,)."""
-        return torch.arange(self.spec.dims)
+        """Predict the data of codes (B, latent), their entries in the order of a flat datum."""

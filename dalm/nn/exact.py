@@ -70,7 +70,7 @@ class Exact(TorchDispatchMode):
     def _rounded(self, name: str, weight: Tensor) -> Tensor:
         if weight.dtype != torch.float64:
             raise DalmError(f"exact arithmetic needs double precision, and {name} is {weight.dtype}; use net.double()")
-        flat = (weight.abs() * 1024).ceil().long().flatten(2) if weight.dim() > 2 else (weight.abs() * 1024).ceil().long()[:, :, None]
+        flat = (weight[..., None].flatten(2).abs() * 1024).ceil().long()
         longest = max(int(flat.sum((1, 2)).amax()), int(flat.sum((0, 2)).amax()))
         bits = min(FINEST, 52 - FINE - REACH - max(0, longest.bit_length() - 10))
         if bits < COARSEST:

@@ -10,9 +10,11 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,14 +30,22 @@ FORMAT = 1
 Json = dict[str, Any]
 
 
-def write(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all."""
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name when it is whole, and not at all otherwise."""
     beside = path.with_name(f".{path.name}.partial")
     try:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        with beside.open("w+b") as file:
+            yield file
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all."""
+    with written(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def vacant(folder: Path) -> None:

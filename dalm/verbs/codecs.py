@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dalm.codec.baselines import BASELINES, Baseline, order0_entropy
 from dalm.codec.classic import CODERS, Adaptive, Coder
@@ -21,7 +19,6 @@ from dalm.models import Histogram
 from dalm.train.run import Json, read_meta, read_scores
 
 ALONE = 500  # data that are compressed one by one
-Levels = NDArray[np.integer[Any]]
 
 
 def codecs(

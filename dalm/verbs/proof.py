@@ -8,10 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from dalm.data import Data, load_data
 from dalm.data.files import read_arrays
 from dalm.metrics import Metric
 from dalm.train import Run
-from dalm.train.run import Json, read_scores
+from dalm.train.run import Json, read_scores, written
 from dalm.verbs.models import writable
 from dalm.verbs.scores import same, score
 
@@ -66,14 +65,9 @@ def compress(
     """
     target, (x, y) = writable(out), _arrays(Path(data))
     model = Run.open(run).model
-    began, done = time.perf_counter(), 0
-
-    def tell(entries: int) -> None:
-        nonlocal done
-        progress(done := done + entries, x.size)
-
-    with _written(target) as file:
-        encode(model, x, y, file, Settings(samples, chunk, embed, batch), tell)
+    began = time.perf_counter()
+    with written(target) as file:
+        encode(model, x, y, file, Settings(samples, chunk, embed, batch), _counting(progress, lambda: x.size))
         size = file.seek(0, 2)
     original = x.nbytes + (0 if y is None else y.nbytes)
     return {
@@ -95,16 +89,15 @@ def _arrays(path: Path) -> tuple[Any, Any]:
     return arrays["x"], arrays.get("y")
 
 
-@contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when it is whole, and not at all otherwise."""
-    beside = path.with_name(f".{path.name}.partial")
-    try:
-        with beside.open("w+b") as file:
-            yield file
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+def _counting(progress: Callable[[int, int], None], total: Callable[[], int]) -> Callable[[int], None]:
+    """Adds up the entries that a coder tells of."""
+    done = 0
+
+    def tell(entries: int) -> None:
+        nonlocal done
+        progress(done := done + entries, total())
+
+    return tell
 
 
 def decompress(
@@ -127,16 +120,13 @@ def decompress(
     Raises:
         DalmError: the archive is damaged, or its model is not found.
     """
-    path, target, done = Path(archive), writable(out), 0
+    path, target = Path(archive), writable(out)
     if not path.is_file():
         raise DalmError(f"there is no archive {path}")
     if target.suffix not in (".npz", ".npy"):
         raise DalmError(f"data are written as .npz or .npy, got {target.name!r}")
 
-    def tell(entries: int) -> None:
-        nonlocal done
-        progress(done := done + entries, reader.header.count * reader.coder.model.spec.dims)
-
+    tell = _counting(progress, lambda: reader.header.count * reader.coder.model.spec.dims)
     with path.open("rb") as file:
         reader = decode(file, path.stat().st_size, lambda header: _find(header, run), batch, tell)
         with tempfile.TemporaryDirectory(dir=target.absolute().parent) as folder:
@@ -145,7 +135,7 @@ def decompress(
                 os.replace(Path(folder) / "x.npy", target)
             else:
                 known: Json = {} if y is None else {"y": y}
-                with _written(target) as beside:
+                with written(target) as beside:
                     np.savez(beside, x=x, **known)
     return target
 
@@ -206,7 +196,7 @@ def _weigh(run: Run, x: Tensor, samples: int) -> Json:
     """Write the proof, read it elsewhere, and compare both the data and the size."""
     path, threads = run.path / "proof.dalm", [torch.get_num_threads(), 1 if torch.get_num_threads() > 1 else 2]
     began = time.perf_counter()
-    with _written(path) as file:
+    with written(path) as file:
         encode(run.model, x.numpy(), None, file, Settings(samples, batch=BATCHES[0]))
     middle = time.perf_counter()
     wrong, seconds = _misread(run.path, x, threads[1])
