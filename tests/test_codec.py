@@ -15,9 +15,9 @@ from subjects import SUBJECTS
 from torch import nn
 
 from dalm.codec import Settings, archive, bitsback, compress, decompress, hash_of
-from dalm.codec.chain import LEVELS
+from dalm.codec.tables import LEVELS
 from dalm.core import DalmError, Spec
-from dalm.dist import LogisticMixture, fixed
+from dalm.dist import KernelPredictor, LogisticMixture, fixed, kernel_masses
 from dalm.models import DCGAN, KDE, VAE, Gaussian, Histogram, PixelCNN
 from dalm.nn import Exact
 from dalm.testing.subject import SMALL, TINY, examples
@@ -312,3 +312,31 @@ def test_a_mixture_over_classes_is_coded_like_its_sum(family):
     model = SUBJECTS[family.family].trained(TINY, conditional=True)
     claim = -model.log_prob(X).sum().item() / math.log(2) / 8
     assert len(packed_archive(model, X)) <= 1.003 * claim + 120
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "padding"), [((5, 3, 2, 7), (2, 3), (0, 1)), ((4, 2, 6, 5), (3, 3), (1, 1)), ((1, 1, 4, 4), (4, 1), 0)]
+)
+def test_exact_convolutions_are_convolutions(shape, kernel, padding):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(shape[1], 6, kernel, padding=padding).double()
+    x = torch.randn(shape, dtype=torch.float64)
+    with torch.no_grad(), Exact(layer):
+        exact = layer(x)
+    with torch.no_grad():
+        assert exact.shape == layer(x).shape
+        assert (exact - layer(x)).abs().max() < 1e-3
+
+
+def test_kernels_of_data_that_begin_alike_are_those_of_each_alone():
+    rows = torch.tensor([[0, 0, 1, 2, 2], [0, 2, 1, 0, 1], [0, 1, 1, 2, 0], [0, 1, 1, 1, 1]])
+    x = torch.tensor([[0, 0, 1, 2, 2], [0, 0, 1, 0, 1], [2, 1, 1, 2, 0], [0, 0, 1, 2, 1], [2, 1, 0, 2, 2]])
+    together = KernelPredictor(kernel_masses(0.6, 3), rows, len(x))
+    alone = [KernelPredictor(kernel_masses(0.6, 3), rows, 1) for _ in x]
+    for at in range(5):
+        tables = torch.cat([one.predict() for one in alone])
+        assert torch.equal(together.predict(), tables)
+        together.update(x[:, at : at + 1])
+        for one, datum in zip(alone, x, strict=True):
+            one.update(datum[None, at : at + 1])
+    assert len(together.log_weights) == 5

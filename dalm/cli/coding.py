@@ -19,7 +19,7 @@ def compress(arguments: list[str]) -> int:
         option("out", Path, Path("data.dalm"), "the archive", "-o"),
         option("samples", int, 1, "importance samples of a latent-variable model: more make a smaller file, more slowly"),
         option("chunk", int, 0, "data that are decoded together; 0 chooses"),
-        option("embed", bool, False, "put the model into the archive"),
+        option("embed", bool, False, "put the model into the archive, its weights in as few bits as pay for themselves"),
         *_code_fields(),
     ]
     asked = parse("compress", fields, arguments, "Compress data with the model of a run.")
@@ -82,8 +82,8 @@ def codecs(arguments: list[str]) -> int:
     from dalm import verbs
 
     loaded, columns = load(asked, quiet=asked["json"]), ("name", "kind", "bytes", "bits/dim", "alone", "MB/s")
-    with _bar("codecs"):
-        rows = verbs.codecs(loaded, runs=asked["runs"])
+    with _bar("codecs") as tell:
+        rows = verbs.codecs(loaded, runs=asked["runs"], progress=tell)
     return show_list(rows if asked["json"] else list(map(_short, rows)), columns, asked["json"])
 
 

@@ -18,7 +18,7 @@ Version 1, all numbers little-endian and without sign:
 | 16 | hash of the model |
 | 16 | BLAKE2b of the original data, then of the labels as int64 |
 | 4 | CRC-32 of everything before |
-| 4, then as many | the model, if it is inside: length, bytes |
+| 4, 4, then as many | the model, if it is inside: length, CRC-32, bytes (`dalm.codec.weights` says which) |
 | 4, 4, then as many | each chunk: length of its payload, CRC-32 of it, the payload |
 
 A payload is 32-bit words: of the labels, if there are any, their number and then themselves; for bits-back the number of
@@ -150,12 +150,12 @@ def _header(front: tuple[int, ...], middle: tuple[int, int, bytes, bytes], inner
 
 
 def write_part(file: BinaryIO, payload: bytes) -> None:
-    """Append a chunk."""
+    """Append a chunk, or the model."""
     file.write(CHUNK.pack(len(payload), zlib.crc32(payload)) + payload)
 
 
 def read_part(file: BinaryIO) -> bytes:
-    """The payload of the next chunk.
+    """The payload of the next chunk, or the model.
 
     Raises:
         DalmError: it is cut short or damaged.
@@ -163,7 +163,7 @@ def read_part(file: BinaryIO) -> bytes:
     size, crc = CHUNK.unpack(read_exactly(file, CHUNK.size))
     payload = read_exactly(file, size)
     if zlib.crc32(payload) != crc:
-        raise DalmError("a chunk of the archive is damaged: its checksum does not match")
+        raise DalmError("a part of the archive is damaged: its checksum does not match")
     return payload
 
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec.chain import LEVELS, Progress, Words, class_weights, flat, symbols
+from dalm.codec.tables import LEVELS, Progress, Tally, Words, class_weights, flat, symbols
 from dalm.core import DalmError, Variational
 from dalm.dist import Predictor, fixed
 
@@ -55,8 +55,8 @@ class ExhaustedError(Exception):
 class Stack:
     """A stack of symbols over one ANS coder: what was written before, or a few words to begin with."""
 
-    def __init__(self, words: Words, new: bool = False) -> None:
-        self.coder = constriction.stream.stack.AnsCoder(words, seal=new)
+    def __init__(self, words: Words, new: bool = False, tally: Tally | None = None) -> None:
+        self.coder, self.tally = constriction.stream.stack.AnsCoder(words, seal=new), tally
 
     def began_with(self, words: Words) -> bool:
         """Whether nothing but `words` is left."""
@@ -68,18 +68,24 @@ class Stack:
     def push(self, tables: Tensor, values: Tensor) -> None:
         """Write levels (...) with tables (..., levels)."""
         self.coder.encode_reverse(symbols(values), LEVELS, flat(tables))
+        if self.tally:
+            self.tally.add(tables, values)
 
     def pop(self, tables: Tensor) -> Tensor:
         """Read levels (...) with tables (..., levels)."""
         values = torch.from_numpy(self.coder.decode(LEVELS, flat(tables))).view(tables.shape[:-1])
         if self.coder.num_words() < 2:
             raise ExhaustedError
+        if self.tally:
+            self.tally.add(tables, values, -1)
         return values.to(tables.device, torch.long)
 
     def push_even(self, values: Tensor, size: int) -> None:
         """Write levels of which all `size` are alike."""
         if size > 1:
             self.coder.encode_reverse(symbols(values), constriction.stream.model.Uniform(size))
+            if self.tally:
+                self.tally.bits += values.numel() * math.log2(size)
 
     def pop_even(self, shape: tuple[int, ...], size: int) -> Tensor:
         """Read levels of which all `size` are alike."""
@@ -227,16 +233,20 @@ class BitsBack:
         return fixed.table(fixed.shares(-lengths))
 
 
-def encode(model: Variational, x: Tensor, y: Tensor | None, samples: int, batch: int, progress: Progress) -> Words:
+def encode(
+    model: Variational, x: Tensor, y: Tensor | None, samples: int, batch: int, progress: Progress, tally: Tally | None = None
+) -> Words:
     """Flat levels (N, dims) as words: how many the stack began with, how slowly its groups grow, the stack."""
-    first, growth = 4, 4
+    first, growth, before = 4, 4, tally.bits if tally else 0.0
     while True:
-        stack, coder = Stack(seed(first), new=True), BitsBack(model, samples, batch)
+        stack, coder = Stack(seed(first), True, tally), BitsBack(model, samples, batch)
         try:
             for rows in groups(len(x), growth):
                 coder.push(stack, x[rows], None if y is None else y[rows])
                 progress(x[rows].numel())
         except ExhaustedError:
+            if tally:
+                tally.bits = before
             late = rows.start > EARLY and growth < SLOWEST
             first, growth = (first, 2 * growth) if late else (2 * first, growth)
             continue

@@ -6,40 +6,13 @@ at once. The stream does not depend on how many are asked about together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import constriction
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dalm.core import Autoregressive, Generative
+from dalm.codec.tables import LEVELS, Progress, Tally, Words, class_weights, flat, symbols
+from dalm.core import Autoregressive
 from dalm.dist import Mixture, Predictor
-
-Words = NDArray[np.uint32]
-Progress = Callable[[int], None]
-"""Told how many entries of data are done."""
-
-LEVELS = constriction.stream.model.Categorical(perfect=False)
-"""Levels by table: whole parts that sum to 2²⁴ less one for each level come out of constriction's rounding unchanged."""
-
-
-def flat(tables: Tensor) -> NDArray[np.float32]:
-    """Tables (..., levels) as constriction takes them, (N, levels)."""
-    array: NDArray[np.float32] = tables.reshape(-1, tables.shape[-1]).contiguous().cpu().numpy()
-    return array
-
-
-def symbols(values: Tensor) -> NDArray[np.int32]:
-    """Levels as constriction takes them, (N,)."""
-    array: NDArray[np.int32] = values.reshape(-1).int().cpu().numpy()
-    return array
-
-
-def class_weights(model: Generative) -> Tensor:
-    """Whole weights of the classes, (classes,): of a conditional model its prior, else all alike."""
-    return (model.prior.double() * 2**24).floor() if model.conditional else torch.ones(model.spec.classes, dtype=torch.float64)
 
 
 def predictors(model: Autoregressive, n: int, y: Tensor | None, batch: int) -> list[tuple[slice, Predictor]]:
@@ -55,7 +28,7 @@ def _start(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
     return model.predictor(n, y if model.conditional else None)
 
 
-def encode(model: Autoregressive, x: Tensor, y: Tensor | None, batch: int, progress: Progress) -> Words:
+def encode(model: Autoregressive, x: Tensor, y: Tensor | None, batch: int, progress: Progress, tally: Tally | None = None) -> Words:
     """Flat levels (N, dims) as a stream; their labels (N,) are the decoder's too, if they are given."""
     coder, at, device = constriction.stream.queue.RangeEncoder(), 0, model.device
     parts, columns = predictors(model, len(x), y, batch), x.to(model.spec.dtype).T.contiguous()[model.order()]
@@ -64,6 +37,8 @@ def encode(model: Autoregressive, x: Tensor, y: Tensor | None, batch: int, progr
             tables = predictor.predict()
             values = columns[at : at + tables.shape[1], rows].T.int()
             coder.encode(symbols(values), LEVELS, flat(tables))
+            if tally:
+                tally.add(tables, values)
             predictor.update(values.to(device))
             progress(values.numel())
         at += tables.shape[1]

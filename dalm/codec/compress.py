@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -16,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dalm.codec import archive, bitsback, chain
+from dalm.codec import archive, bitsback, chain, weights
 from dalm.codec.archive import Header
-from dalm.codec.chain import LEVELS, Progress, Words, class_weights, flat, symbols
-from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Variational, build, config, restore
+from dalm.codec.tables import LEVELS, Progress, Tally, Words, class_weights, flat, symbols
+from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Variational, config
 from dalm.dist import fixed
 
 Array = NDArray[np.generic]
@@ -34,7 +33,7 @@ class Settings:
     Args:
         samples: importance samples of bits-back; 1 reaches the bound, more the tighter one.
         chunk: data in a chunk; 0 chooses.
-        embed: put the model into the archive.
+        embed: put the model into the archive, its weights rounded to as few bits as pay for themselves.
         batch: how many data a network is asked about at once; 0 chooses.
     """
 
@@ -89,10 +88,13 @@ class Coder:
         samples: importance samples of bits-back, 0 for the chain rule.
         batch: how many data a network is asked about at once; 0 chooses.
         progress: told how many entries are done.
+        tally: told what they cost in exact arithmetic.
     """
 
-    def __init__(self, model: Generative, samples: int, batch: int = 0, progress: Progress = lambda entries: None) -> None:
-        self.model, self.samples, self.progress = exact_copy(model), samples, progress
+    def __init__(
+        self, model: Generative, samples: int, batch: int = 0, progress: Progress = lambda entries: None, tally: Tally | None = None
+    ) -> None:
+        self.model, self.samples, self.progress, self.tally = exact_copy(model), samples, progress, tally
         self.batch = batch or max(1, min(BATCH, (1 << 24) // (model.spec.levels or 1)))
 
     @torch.no_grad()
@@ -101,10 +103,10 @@ class Coder:
         given = y if self.model.conditional else None
         words = self._labels(y) if y is not None else np.zeros(0, np.uint32)
         if isinstance(self.model, Autoregressive):
-            stream = chain.encode(self.model, x, given, self.batch, self.progress)
+            stream = chain.encode(self.model, x, given, self.batch, self.progress, self.tally)
         else:
             assert isinstance(self.model, Variational)
-            stream = bitsback.encode(self.model, x, given, self.samples, self.batch, self.progress)
+            stream = bitsback.encode(self.model, x, given, self.samples, self.batch, self.progress, self.tally)
         return np.concatenate([words, stream]).astype("<u4").tobytes()
 
     @torch.no_grad()
@@ -145,7 +147,13 @@ class Coder:
 
 
 def compress(
-    model: Generative, x: Array, y: Array | None, file: BinaryIO, settings: Settings = Settings(), progress: Progress = lambda entries: None
+    model: Generative,
+    x: Array,
+    y: Array | None,
+    file: BinaryIO,
+    settings: Settings = Settings(),
+    progress: Progress = lambda entries: None,
+    tally: Tally | None = None,
 ) -> Header:
     """Write an archive of data to a file that can be sought.
 
@@ -156,6 +164,7 @@ def compress(
         file: opened for writing, at its start.
         settings: samples, chunk, embed, batch.
         progress: told how many entries are done.
+        tally: told what they cost in exact arithmetic.
 
     Raises:
         DalmError: the model has no likelihood to code with, or the data are none of its Spec.
@@ -166,13 +175,16 @@ def compress(
     dtype = _dtype(x, model.spec)
     chunk = settings.chunk or max(1, ENTRIES // model.spec.dims)
     samples = settings.samples if driver == archive.BITS_BACK else 0
+    if settings.embed:
+        step = -(-len(x) // weights.LOOKS)
+        model = weights.thrifty(model, *_levels(x[::step], None if y is None else y[::step], model.spec), len(x))
     header = Header(
         driver, model.spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), bytes(16), y is not None, settings.embed, samples
     )
     file.write(header.pack())
     if settings.embed:
-        file.write(struct.pack("<I", len(inside := packed(model))) + inside)
-    coder, hasher = Coder(model, samples, settings.batch, progress), hashlib.blake2b(digest_size=16)
+        archive.write_part(file, weights.pack(model))
+    coder, hasher = Coder(model, samples, settings.batch, progress, tally), hashlib.blake2b(digest_size=16)
     for start in range(0, len(x), chunk):
         rows = np.ascontiguousarray(x[start : start + chunk])
         hasher.update(rows.astype(dtype, copy=False).tobytes())
@@ -217,7 +229,7 @@ def decompress(
         DalmError: no archive, cut short, damaged, of a newer version, or the model is another one.
     """
     header = archive.read_header(file)
-    model = _read_model(file, size) if header.inside else find(header)
+    model = weights.unpack(archive.read_part(file)) if header.inside else find(header)
     if hash_of(model) != header.model:
         raise DalmError(
             f"the archive was written with model {header.model.hex()}, and this is {hash_of(model).hex()}; give the run it was written with"
@@ -263,29 +275,3 @@ class Reader:
         hasher.update(b"".join(labels))
         if hasher.digest() != self.header.checksum:
             raise DalmError("what was decoded is not what was compressed: its checksum does not match; the archive or the model is damaged")
-
-
-def packed(model: Generative) -> bytes:
-    """A model as it goes into an archive: the length of its configuration, that as JSON, its weights as safetensors."""
-    from safetensors.torch import save
-
-    content = json.dumps(config(model)).encode()
-    return struct.pack("<I", len(content)) + content + save({name: value.contiguous() for name, value in model.state_dict().items()})
-
-
-def _read_model(file: BinaryIO, size: int) -> Generative:
-    from safetensors.torch import load
-
-    whole, first = struct.unpack("<II", archive.read_exactly(file, 8))
-    if not 4 + first <= whole <= size:
-        raise DalmError("the archive is damaged: the model inside does not fit into it")
-    content, weights = archive.read_exactly(file, first), archive.read_exactly(file, whole - 4 - first)
-    try:
-        model, state = build(json.loads(content)), load(weights)
-        wide = any(state[name].dtype == torch.float64 for name, _ in model.named_parameters())
-        restore(model.double() if wide else model, state)
-        return model
-    except DalmError:
-        raise
-    except Exception as error:  # a hostile file can make a parser raise anything
-        raise DalmError(f"the model inside the archive cannot be read: {error or type(error).__name__}") from error

@@ -28,12 +28,13 @@ WHOLE = 1 << 28
 
 
 def on_grid(x: Tensor, bits: int) -> Tensor:
-    """`x` rounded to a multiple of 2^-bits.
+    """`x`, float64, rounded to a multiple of 2^-bits: adding so large a number leaves no room for finer ones.
 
-    >>> on_grid(torch.tensor([0.3, -0.3]), 2)
-    tensor([ 0.2500, -0.2500])
+    >>> on_grid(torch.tensor([0.3, -0.3], dtype=torch.float64), 2)
+    tensor([ 0.2500, -0.2500], dtype=torch.float64)
     """
-    return (x * 2.0**bits + 0.5).floor() * 2.0**-bits
+    room = 1.5 * 2.0 ** (52 - bits)
+    return x.add(room).sub_(room)
 
 
 class Curve:
@@ -64,7 +65,8 @@ class Curve:
 
     def nearest(self, x: Tensor) -> Tensor:
         """The function at the step nearest to `x`: half the cost, for when the table is fine enough."""
-        return self._at(self.values, ((x - self.low) * self.steps + 0.5).clamp(0, self.last).int())
+        place = x.mul(self.steps).add_(0.5 - self.low * self.steps)
+        return self._at(self.values, place.clamp_(0, self.last).int())
 
     def _at(self, values: Tensor, index: Tensor) -> Tensor:
         return values.to(index.device).index_select(0, index.flatten()).view(index.shape)

@@ -40,6 +40,8 @@ def kernel_masses(width: float, levels: int) -> tuple[Tensor, Tensor]:
 class KernelPredictor:
     """Tables of a mixture of kernels, entry by entry, in exact arithmetic: each row's weight is its kernel over the entries so far.
 
+    Data that began alike share their weights, which at first are the costly ones: all rows count until the data differ from them.
+
     Args:
         tables: T and log₂ T, (levels, levels) each.
         rows: what was remembered, (N, D).
@@ -52,28 +54,34 @@ class KernelPredictor:
         self.mass = fixed.whole(mass)
         # Log weights are whole numbers of 2^-10 bits. A single entry counts at most as much as lets the sum of all stay in an int32.
         self.log_mass = (log_mass.clamp_min(-(2.0**20) / rows.shape[1]) * 1024).round().int()
-        self.log_weights = torch.zeros(n, len(rows), dtype=torch.int32, device=rows.device)
+        self.log_weights = torch.zeros(1, len(rows), dtype=torch.int32, device=rows.device)
+        self.beginning = torch.zeros(n, dtype=torch.long, device=rows.device)
 
     def predict(self) -> Tensor:
         """(n, 1, levels)."""
-        centres = self.rows[:, self.at].long()
-        blocks = self.log_weights.split(max(1, BLOCK // len(self.rows)))
-        share = torch.cat([self._share(block, centres) for block in blocks])
-        return fixed.table((share * (2.0**24 / share.sum(1, keepdim=True))).floor() @ self.mass.T)[:, None]
+        self.centres = self.rows[:, self.at].long()
+        share = torch.cat([self._share(block) for block in self.log_weights.split(max(1, BLOCK // len(self.rows)))])
+        tables = fixed.table((share * (2.0**24 / share.sum(1, keepdim=True))).floor() @ self.mass.T)
+        return tables[self.beginning][:, None]
 
-    def _share(self, log_weights: Tensor, centres: Tensor) -> Tensor:
+    def _share(self, log_weights: Tensor) -> Tensor:
         """Whole weights of the values that the rows have here, (B, levels). Rows 20 bits below the best one weigh nothing."""
-        away = log_weights - log_weights.amax(1, keepdim=True)
-        datum, row = (away > -20 * 1024).nonzero(as_tuple=True)
-        weights = fixed.shares_below(away[datum, row] / 1024)
+        best = log_weights.amax(1, keepdim=True)
+        datum, row = (log_weights > best - 20 * 1024).nonzero(as_tuple=True)
+        weights = fixed.shares_below((log_weights[datum, row] - best[datum, 0]) / 1024)
         share = torch.zeros(len(log_weights), len(self.mass), dtype=torch.float64, device=weights.device)
-        return share.index_put_((datum, centres[row]), weights, accumulate=True)
+        return share.index_put_((datum, self.centres[row]), weights, accumulate=True)
 
     def update(self, values: Tensor) -> None:
         """(n, 1)."""
-        found = self.log_mass[:, self.rows[:, self.at].long()]
-        for block, seen in zip(
-            self.log_weights.split(size := max(1, BLOCK // len(self.rows))), values[:, 0].long().split(size), strict=True
-        ):
-            block += found[seen]
         self.at += 1
+        if (self.centres == self.centres[0]).all():
+            return  # weights that all change alike stay as they are
+        levels = len(self.mass)
+        began, self.beginning = (self.beginning * levels + values[:, 0].long()).unique(return_inverse=True)
+        parents = began // levels
+        if len(parents) > len(self.log_weights):
+            self.log_weights = self.log_weights[parents]
+        size = max(1, BLOCK // len(self.rows))
+        for block, value in zip(self.log_weights.split(size), (began % levels).split(size), strict=True):
+            block += self.log_mass[value].index_select(1, self.centres)

@@ -9,12 +9,14 @@ none of these is refused, so what runs is exact by construction.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mpmath
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dalm.core import DalmError
@@ -41,8 +43,9 @@ def _sigmoid() -> fixed.Curve:
     return fixed.Curve(lambda x: 1 / (1 + mpmath.exp(-x)), -16, 16, 1024)
 
 
-def _tanh(x: Tensor) -> Tensor:
-    return 2 * _sigmoid().nearest(2 * x) - 1
+@functools.cache
+def _tanh() -> fixed.Curve:
+    return fixed.Curve(mpmath.tanh, -8, 8, 2048)
 
 
 class Exact(TorchDispatchMode):
@@ -92,7 +95,7 @@ class Exact(TorchDispatchMode):
         if packet is aten.mm:
             return _input(args[0]) @ self._weight(args[1])
         if packet is aten.addmm:
-            return _input(args[1]) @ self._weight(args[2]) + args[0]
+            return (_input(args[1]) @ self._weight(args[2])).add_(args[0])
         if packet is aten.convolution:
             return self._convolution(*args)
         if packet in PLAIN or not _has_floats(args, kwargs):
@@ -102,8 +105,26 @@ class Exact(TorchDispatchMode):
     def _convolution(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, transposed: bool, *rest: Any
     ) -> Tensor:
-        out = torch.convolution(_input(x), self._weight(weight), None, stride, padding, dilation, transposed, *rest)
-        return out if bias is None else out + bias[:, None, None]
+        x, weight = _input(x), self._weight(weight)
+        plain = x.dim() == 4 and not transposed and (*stride, *dilation, rest[-1]) == (1, 1, 1, 1, 1)
+        out = _convolved(x, weight, padding) if plain else torch.convolution(x, weight, None, stride, padding, dilation, transposed, *rest)
+        return out if bias is None else out.add_(bias[:, None, None])
+
+
+def _convolved(x: Tensor, weight: Tensor, padding: Sequence[int]) -> Tensor:
+    """A convolution as one product for each place of its kernel. PyTorch's own makes, in double precision, a small one for each image.
+
+    All images stand side by side as one wide image. What the kernel sees across their borders is cut off.
+    """
+    x = F.pad(x, (padding[1], padding[1], padding[0], padding[0])).permute(1, 2, 0, 3)
+    channels, rows, n, columns = x.shape
+    height, width = weight.shape[2:]
+    line, rows = n * columns, rows - height + 1
+    flat, seen = x.reshape(channels, -1), rows * line - width + 1
+    out = x.new_zeros(len(weight), rows * line)
+    for i, j in itertools.product(range(height), range(width)):
+        out[:, :seen].addmm_(weight[:, :, i, j], flat[:, i * line + j :][:, :seen])
+    return out.view(-1, rows, n, columns)[..., : columns - width + 1].permute(2, 0, 1, 3)
 
 
 def _input(x: Tensor) -> Tensor:
@@ -116,7 +137,7 @@ def _has_floats(*values: Any) -> bool:
 
 CURVES: dict[Any, Callable[[Tensor], Tensor]] = {
     aten.sigmoid: lambda x: _sigmoid().nearest(x),
-    aten.tanh: _tanh,
+    aten.tanh: lambda x: _tanh().nearest(x),
     aten.silu: lambda x: x * _sigmoid().nearest(x),
     aten.exp: fixed.exp,
 }

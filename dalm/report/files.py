@@ -25,6 +25,8 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "claimed, bits/dim": lambda proof: f"{proof['claimed']:.4f}",
     "file, bits/dim": lambda proof: f"{proof['file']:.4f}",
     "file / claim": lambda proof: f"{proof['ratio']:.4f}",
+    "rounding": lambda proof: f"{100 * proof['rounding']:+.3f} %",
+    "coder and archive": lambda proof: f"{100 * proof['overhead']:+.3f} %",
     "bytes": lambda proof: f"{proof['bytes']:,}",
     "with the weights": lambda proof: f"{proof['with_weights']:,}",
     "encode, MB/s": lambda proof: f"{proof['encode_mb_s']:.2g}",

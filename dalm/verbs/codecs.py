@@ -22,14 +22,14 @@ ALONE = 500  # data that are compressed one by one
 
 
 def codecs(
-    data: str | Path | Data, *, runs: str | Path = "runs", show: Callable[[Json], None] = lambda row: None, **options: Any
+    data: str | Path | Data, *, runs: str | Path = "runs", progress: Callable[[int, int], None] = lambda done, total: None, **options: Any
 ) -> list[Json]:
     """Compress the test split of data with every classical coder and baseline, and list them with the proven models, best last.
 
     Args:
         data: data with levels, or what `load_data` takes.
         runs: a folder; the proven runs below it that were fitted to the same data are listed.
-        show: called with each row as it is found.
+        progress: told how many of how many compressors are done.
         **options: of `load_data`.
 
     Returns:
@@ -44,8 +44,8 @@ def codecs(
         raise DalmError(f"{loaded.name} holds real numbers, and coders take levels; load the data with levels")
     rows = []
     for row in (*_entropies(loaded), *_coders(loaded), *_baselines(loaded), *_proven(loaded, Path(runs))):
-        show(row)
         rows.append(row)
+        progress(len(rows), 2 + len(CODERS) + 2 + len(BASELINES))
     return sorted(rows, key=lambda row: -(row["bits_per_dim"] or math.inf))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec import Header, Reader, Settings, driver_of, hash_of, packed
+from dalm.codec import Header, Reader, Settings, Tally, driver_of, hash_of, pack
 from dalm.codec import compress as encode
 from dalm.codec import decompress as decode
 from dalm.core import Bound, DalmError, Density, Generative
@@ -53,7 +53,7 @@ def compress(
         out: the archive.
         samples: importance samples of a latent-variable model; more make a smaller file more slowly.
         chunk: data that are decoded together; 0 chooses.
-        embed: put the model into the archive.
+        embed: put the model into the archive, its weights rounded to as few bits as pay for themselves.
         batch: how many data a network is asked about at once; 0 chooses.
         progress: told entries done and in all.
 
@@ -177,7 +177,8 @@ def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) 
         samples: importance samples of a latent-variable model; more than one prove the tighter bound.
 
     Returns:
-        The record: `sealed`, `reason`, and if there is a file: `claimed` and `file` bits/dim, `ratio`, `bytes`, `with_weights`, `n`,
+        The record: `sealed`, `reason`, and if there is a file: `claimed` and `file` bits/dim, `ratio` of the two, of which `rounding` is
+        what exact arithmetic adds to the claim and `overhead` what coder and archive add to that, `bytes`, `with_weights`, `n`,
         `encode_mb_s`, `decode_mb_s`, `batch` and `threads` of both sides, `samples`.
 
     Raises:
@@ -195,14 +196,15 @@ def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) 
 def _weigh(run: Run, x: Tensor, samples: int) -> Json:
     """Write the proof, read it elsewhere, and compare both the data and the size."""
     path, threads = run.path / "proof.dalm", [torch.get_num_threads(), 1 if torch.get_num_threads() > 1 else 2]
-    began = time.perf_counter()
+    began, tally = time.perf_counter(), Tally()
     with written(path) as file:
-        encode(run.model, x.numpy(), None, file, Settings(samples, batch=BATCHES[0]))
+        encode(run.model, x.numpy(), None, file, Settings(samples, batch=BATCHES[0]), tally=tally)
     middle = time.perf_counter()
     wrong, seconds = _misread(run.path, x, threads[1])
     claim, size = _claim(run.model, x, samples), path.stat().st_size
     record: Json = {"claimed": 8 * claim / x.numel(), "file": 8 * size / x.numel(), "ratio": size / claim, "bytes": size}
-    record |= {"with_weights": size + len(packed(run.model)), "n": len(x), "samples": samples, "batch": list(BATCHES), "threads": threads}
+    record |= {"rounding": tally.bits / 8 / claim - 1, "overhead": 8 * size / tally.bits - 1}
+    record |= {"with_weights": size + len(pack(run.model)), "n": len(x), "samples": samples, "batch": list(BATCHES), "threads": threads}
     record |= {"encode_mb_s": x.nbytes / 1e6 / (middle - began), "decode_mb_s": x.nbytes / 1e6 / seconds}
     return _verdict(wrong, size, claim) | record
 

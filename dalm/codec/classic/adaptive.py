@@ -27,10 +27,10 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from dalm.codec.chain import LEVELS
 from dalm.codec.classic.bits import WORD, bit_lengths
 from dalm.codec.classic.coder import Coder, check_symbols
 from dalm.codec.classic.stream import Reader, Whole, damaged, varint
+from dalm.codec.tables import LEVELS
 from dalm.core import within
 from dalm.dist.fixed import PARTS, PRECISION
 
