@@ -22,6 +22,7 @@ ORDER = (
     "codec",
     "hostile",
     "proof",
+    "targets",
 )
 
 
