@@ -6,6 +6,10 @@ at once. The stream does not depend on how many are asked about together.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import constriction
 import torch
 from torch import Tensor
@@ -15,47 +19,79 @@ from dalm.core import Autoregressive
 from dalm.dist import Mixture, Predictor
 
 
-def predictors(model: Autoregressive, n: int, y: Tensor | None, batch: int) -> list[tuple[slice, Predictor]]:
-    """Batches of n data and a predictor for each."""
-    rows = [slice(start, min(n, start + batch)) for start in range(0, n, batch)]
-    return [(some, _start(model, some.stop - some.start, None if y is None else y[some])) for some in rows]
-
-
-def _start(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
-    if y is None and model.conditional:
-        classes = [model.predictor(n, torch.full((n,), k, device=model.device)) for k in range(model.spec.classes)]
-        return Mixture(classes, class_weights(model), n)
-    return model.predictor(n, y if model.conditional else None)
+Take = Callable[[slice, slice, Tensor], Tensor]
+"""Given some data, some entries and their tables: the values."""
 
 
 def encode(model: Autoregressive, x: Tensor, y: Tensor | None, batch: int, progress: Progress, tally: Tally | None = None) -> Words:
     """Flat levels (N, dims) as a stream; their labels (N,) are the decoder's too, if they are given."""
-    coder, at, device = constriction.stream.queue.RangeEncoder(), 0, model.device
-    parts, columns = predictors(model, len(x), y, batch), x.to(model.spec.dtype).T.contiguous()[model.order()]
-    while at < len(columns):
-        for rows, predictor in parts:
-            tables = predictor.predict()
-            values = columns[at : at + tables.shape[1], rows].T.int()
-            coder.encode(symbols(values), LEVELS, flat(tables))
-            if tally:
-                tally.add(tables, values)
-            predictor.update(values.to(device))
-            progress(values.numel())
-        at += tables.shape[1]
+    coder, columns = constriction.stream.queue.RangeEncoder(), x.to(model.spec.dtype).T.contiguous()[model.order()]
+
+    def take(rows: slice, entries: slice, tables: Tensor) -> Tensor:
+        values = columns[entries, rows].T.int()
+        coder.encode(symbols(values), LEVELS, flat(tables))
+        if tally:
+            tally.add(tables, values)
+        return values
+
+    _walk(model, len(x), y, batch, progress, take)
     words: Words = coder.get_compressed()
     return words
 
 
 def decode(model: Autoregressive, words: Words, n: int, y: Tensor | None, batch: int, progress: Progress) -> Tensor:
     """The flat levels (n, dims) of a stream."""
-    coder, at, device = constriction.stream.queue.RangeDecoder(words), 0, model.device
-    parts, columns = predictors(model, n, y, batch), torch.empty(model.spec.dims, n, dtype=model.spec.dtype)
-    while at < len(columns):
-        for rows, predictor in parts:
-            tables = predictor.predict()
-            values = torch.from_numpy(coder.decode(LEVELS, flat(tables))).view(tables.shape[:2])
-            columns[at : at + tables.shape[1], rows] = values.T
-            predictor.update(values.to(device))
-            progress(values.numel())
-        at += tables.shape[1]
+    coder, columns = constriction.stream.queue.RangeDecoder(words), torch.empty(model.spec.dims, n, dtype=model.spec.dtype)
+
+    def take(rows: slice, entries: slice, tables: Tensor) -> Tensor:
+        values = torch.from_numpy(coder.decode(LEVELS, flat(tables))).view(tables.shape[:2])
+        columns[entries, rows] = values.T
+        return values
+
+    _walk(model, n, y, batch, progress, take)
     return columns[model.order().argsort()].T
+
+
+def _walk(model: Autoregressive, n: int, y: Tensor | None, batch: int, progress: Progress, take: Take) -> None:
+    """Ask for the tables of each block of entries of all batches, then take their values in order."""
+    rows = [slice(start, min(n, start + batch)) for start in range(0, n, batch)]
+    predictors = [_predictor(model, some.stop - some.start, None if y is None else y[some]) for some in rows]
+    values: list[Tensor | None] = [None] * len(rows)
+    at = 0
+    with _threads(len(rows) if model.device.type == "cpu" else 1) as run:
+        while at < model.spec.dims:
+            for k, tables in enumerate(list(run(_advance, predictors, values))):
+                entries = slice(at, at + tables.shape[1])
+                found = take(rows[k], entries, tables)
+                values[k] = found.to(model.device)
+                progress(found.numel())
+            at = entries.stop
+
+
+def _predictor(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
+    if y is None and model.conditional:
+        classes = [model.predictor(n, torch.full((n,), k, device=model.device)) for k in range(model.spec.classes)]
+        return Mixture(classes, class_weights(model), n)
+    return model.predictor(n, y if model.conditional else None)
+
+
+def _advance(predictor: Predictor, values: Tensor | None) -> Tensor:
+    """The next tables, once the predictor knows what the last block turned out to be."""
+    if values is not None:
+        predictor.update(values)
+    return predictor.predict()
+
+
+@contextlib.contextmanager
+def _threads(jobs: int) -> Iterator[Callable[..., Iterator[Tensor]]]:
+    """A `map` over as many threads as torch has: a batch is too small to share one operation among them."""
+    threads = torch.get_num_threads()
+    if min(jobs, threads) == 1:
+        yield map
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(min(jobs, threads)) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(threads)

@@ -23,7 +23,7 @@ from dalm.dist import fixed
 
 Array = NDArray[np.generic]
 ENTRIES = 1 << 23  # of a chunk, unless the caller says otherwise
-BATCH = 512
+BATCH = 1000
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from dalm.dist import Bernoulli, Categorical, Levels, LogisticMixture, Predictor
 from dalm.nn import Columns, Exact, Rows, image_grid, pointwise
 
 
-def gate(x: Tensor) -> Tensor:
-    """tanh(a) ⊙ σ(b) of the two halves of the channels."""
-    a, b = x.chunk(2, 1)
+def gate(x: Tensor, channels: int = 1) -> Tensor:
+    """tanh(a) ⊙ σ(b) of the two halves of the channels, which are the axis named."""
+    a, b = x.chunk(2, channels)
     return a.tanh() * b.sigmoid()
 
 
@@ -90,7 +90,7 @@ class Walk:
     def params(self, i: int, j: int) -> Tensor:
         """Output parameters of pixel (i, j), (n, size), for each pixel in its turn."""
         if j == 0:
-            self._row(self._known(i - 1, slice(None))[:, :, None], i)
+            self._row(self._known(i - 1, slice(None)).permute(2, 0, 1), i)
         return self._pixel(self._known(i, j - 1), j)
 
     def _known(self, i: int, j: int | slice) -> Tensor:
@@ -100,26 +100,26 @@ class Walk:
         return self.net.scale(x) if inside else torch.zeros_like(x, dtype=self.net.dtype)
 
     def _row(self, previous: Tensor, index: int) -> None:
-        """Start row `index`, given the row before it, (n, C, 1, W) scaled."""
+        """Start row `index`, given the row before it, (W, n, C) scaled."""
         seen, self.first = self.net.above.step(previous, self.first)
-        v = seen + self.net.place[:, :, index : index + 1]
+        self.places = self.net.place[0, :, index].T
+        v = seen + self.places[:, None]
         self.links = []
         for k, layer in enumerate(self.layers):
             seen, self.above[k] = layer.rows.step(v, self.above[k])
-            above, left = layer.labels(self.y)
-            self.links.append(layer.link(seen) + left)
-            v = v + gate(seen + above)
-        self.left = [layer.columns.empty(len(v)) for layer in self.layers]
-        self.start = self.net.left.empty(len(v))
-        self.places = self.net.place[0, :, index]
+            above, left = (label.flatten(1) if isinstance(label, Tensor) else label for label in layer.labels(self.y))
+            self.links.append(pointwise(layer.link, seen) + left)
+            v = v + gate(seen + above, 2)
+        self.left = [layer.columns.empty(v.shape[1]) for layer in self.layers]
+        self.start = self.net.left.empty(v.shape[1])
 
     def _pixel(self, previous: Tensor, index: int) -> Tensor:
         """Parameters of pixel `index` of this row, (n, size), given the pixel before it, (n, C) scaled."""
         h, self.start = self.net.left.step(previous, self.start)
-        h = h + self.places[:, index]
+        h = h + self.places[index]
         for k, layer in enumerate(self.layers):
             seen, self.left[k] = layer.columns.step(h, self.left[k])
-            h = h + pointwise(layer.out, gate(seen + self.links[k][:, :, 0, index]))
+            h = h + pointwise(layer.out, gate(seen + self.links[k][index]))
         return pointwise(self.net.head, F.relu(pointwise(self.net.mix, F.relu(h))))
 
 

@@ -32,13 +32,13 @@ class Rows(nn.Conv2d):
         return super().forward(F.pad(x, (0, 0, self.kernel_size[0] - 1, 0)))
 
     def step(self, row: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
-        """One row (B, inputs, 1, W) and the rows before it (B, inputs, height - 1, W) -> its output and the next cache."""
-        seen = torch.cat([cache, row], 2)
-        return super().forward(seen), seen[:, :, 1:]
+        """One row (W, B, inputs) and the rows before it (height - 1, W, B, inputs) -> its output (W, B, outputs) and the next cache."""
+        seen = torch.cat([cache, row[None]])
+        return super().forward(seen.permute(2, 3, 0, 1))[:, :, 0].permute(2, 0, 1), seen[1:]
 
     def empty(self, batch: int, columns: int) -> Tensor:
         """The cache before the first row."""
-        return self.weight.new_zeros(batch, self.in_channels, self.kernel_size[0] - 1, columns)
+        return self.weight.new_zeros(self.kernel_size[0] - 1, columns, batch, self.in_channels)
 
 
 class Columns(nn.Conv2d):
@@ -66,5 +66,5 @@ class Columns(nn.Conv2d):
 
 
 def pointwise(layer: nn.Conv2d, pixel: Tensor) -> Tensor:
-    """A 1×1 convolution applied to one pixel, (B, inputs) -> (B, outputs)."""
+    """A 1×1 convolution applied to single pixels, (…, inputs) -> (…, outputs)."""
     return F.linear(pixel, layer.weight.flatten(1), layer.bias)

@@ -114,17 +114,16 @@ class Exact(TorchDispatchMode):
 def _convolved(x: Tensor, weight: Tensor, padding: Sequence[int]) -> Tensor:
     """A convolution as one product for each place of its kernel. PyTorch's own makes, in double precision, a small one for each image.
 
-    All images stand side by side as one wide image. What the kernel sees across their borders is cut off.
+    The images go pixel by pixel, so that a place of the kernel is a shift. What it sees across the borders of rows is cut off.
     """
-    x = F.pad(x, (padding[1], padding[1], padding[0], padding[0])).permute(1, 2, 0, 3)
-    channels, rows, n, columns = x.shape
-    height, width = weight.shape[2:]
-    line, rows = n * columns, rows - height + 1
-    flat, seen = x.reshape(channels, -1), rows * line - width + 1
-    out = x.new_zeros(len(weight), rows * line)
+    (above, beside), (height, width) = padding, weight.shape[2:]
+    x = F.pad(x.permute(2, 3, 0, 1), (0, 0, 0, 0, beside, beside, above, above))
+    columns, n, rows = x.shape[1], x.shape[2], x.shape[0] - height + 1
+    flat, seen = x.reshape(-1, x.shape[3]), (rows * columns - width + 1) * n
+    out = x.new_zeros(rows * columns * n, len(weight))
     for i, j in itertools.product(range(height), range(width)):
-        out[:, :seen].addmm_(weight[:, :, i, j], flat[:, i * line + j :][:, :seen])
-    return out.view(-1, rows, n, columns)[..., : columns - width + 1].permute(2, 0, 1, 3)
+        out[:seen].addmm_(flat[(i * columns + j) * n :][:seen], weight[:, :, i, j].T)
+    return out.view(rows, columns, n, -1)[:, : columns - width + 1].permute(2, 3, 0, 1)
 
 
 def _input(x: Tensor) -> Tensor:
