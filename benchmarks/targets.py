@@ -37,7 +37,7 @@ FITS: dict[str, Json] = {
     "digits": {"seconds": 120, "patience": 0},
     "binary": {"seconds": 2640, "lr": 2e-3, "patience": 0, "compile": True},
     "small": {"seconds": 1500, "lr": 4e-3, "patience": 0, "compile": True, "width": 10, "depth": 8},
-    "raw": {"seconds": 2400, "lr": 2e-3, "patience": 0, "compile": True},
+    "raw": {"seconds": 4000, "lr": 3e-3, "patience": 0, "compile": True},
 }
 
 

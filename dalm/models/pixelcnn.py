@@ -94,10 +94,9 @@ class Walk:
         return self._pixel(self._known(i, j - 1), j)
 
     def _known(self, i: int, j: int | slice) -> Tensor:
-        """Scaled pixels, zero outside the image."""
-        x = self.x[:, :, i, j]
-        inside = i >= 0 and (isinstance(j, slice) or j >= 0)
-        return self.net.scale(x) if inside else torch.zeros_like(x, dtype=self.net.dtype)
+        """Pixels as the network sees them, zero outside the image."""
+        seen = self.net.look(self.x[:, :, i, j])
+        return seen if i >= 0 and (isinstance(j, slice) or j >= 0) else torch.zeros_like(seen)
 
     def _row(self, previous: Tensor, index: int) -> None:
         """Start row `index`, given the row before it, (W, n, C) scaled."""
@@ -175,8 +174,9 @@ class PixelCNN(Autoregressive, Learner):
         if small:
             self.recipe = replace(self.recipe, lr=2e-3)
         self.says = self._output(channels)
-        self.above = Rows(channels, width, height=3, width=2 * kernel + 1)
-        self.left = Columns(channels, width, width=kernel + 1)
+        seen = channels if self.levels == 2 else 3 * channels
+        self.above = Rows(seen, width, height=3, width=2 * kernel + 1)
+        self.left = Columns(seen, width, width=kernel + 1)
         self.place = nn.Parameter(torch.zeros(1, width, height, columns))
         classes = spec.classes if conditional else 0
         self.layers = nn.ModuleList(GatedLayer(width, kernel, classes, dropped) for _ in range(depth))
@@ -190,15 +190,16 @@ class PixelCNN(Autoregressive, Learner):
             return LogisticMixture(channels, levels, self.components)
         return Bernoulli(channels) if levels == 2 else Categorical(channels, levels)
 
-    def scale(self, x: Tensor) -> Tensor:
-        """Levels to numbers in [-1, 1]."""
-        return x.to(self.dtype) * (2 / (self.levels - 1)) - 1
+    def look(self, x: Tensor) -> Tensor:
+        """What the network sees of levels (B, C, …), (B, `seen`, …): numbers in [-1, 1], and if there are more than two levels, where they end."""
+        scaled = x.to(self.dtype) * (2 / (self.levels - 1)) - 1
+        return scaled if self.levels == 2 else torch.cat([scaled, (x == 0).to(self.dtype), (x == self.levels - 1).to(self.dtype)], 1)
 
     def params(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Output parameters of every pixel given the pixels before it, (B, size, H, W)."""
-        scaled = self.scale(x).view(-1, *self.grid)
-        v = self.above(F.pad(scaled, (0, 0, 1, 0))[:, :, :-1])
-        h = self.left(F.pad(scaled, (1, 0))[:, :, :, :-1])
+        seen = self.look(x.view(-1, *self.grid))
+        v = self.above(F.pad(seen, (0, 0, 1, 0))[:, :, :-1])
+        h = self.left(F.pad(seen, (1, 0))[:, :, :, :-1])
         place = self.place.to(v.dtype)  # keeps both stacks in half precision when autocast chose it for the convolutions
         v, h = v + place, h + place
         for layer in self.layers:
