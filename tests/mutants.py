@@ -103,7 +103,7 @@ class Peeking(PixelCNN):
 
     def params(self, x, y):
         params = super().params(x, y)
-        return params + self.scale(x).view(-1, *self.grid)[:, :1] * torch.linspace(-1, 1, params.shape[1])[:, None, None]
+        return params + self.look(x.view(-1, *self.grid))[:, :1] * torch.linspace(-1, 1, params.shape[1])[:, None, None]
 
 
 class Frozen(PixelCNN):
