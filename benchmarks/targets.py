@@ -2,11 +2,11 @@
 
     python benchmarks/targets.py [--tasks digits binary small raw] [--again]
 
-Each model is fitted (runs/targets/NAME, kept unless `--again`), then the test images are compressed, decoded in another process with another
-batch size and thread count, and compared; decoding is timed once more as `dalm decompress` comes. For `small` the model goes into the file,
-and decoding knows nothing else. The models of MNIST learn from its 60,000 training images but the last 2,000, which choose; binarised, these
-are drawn five times, and the test images once, by `numpy.random.RandomState(0)`. Digits: the first 1,297 images to learn from, the last
-500, by other writers, as the file; its options were chosen with 197 of the 1,297 held out.
+Each model is fitted (runs/targets/NAME, kept unless `--again`), then the test images are compressed, decoded in another process with
+another batch size and thread count, and compared; decoding is timed once more as `dalm decompress` comes. For `small` the model goes into
+the file, and decoding knows nothing else. The models of MNIST learn from its 60,000 training images but the last 2,000, which choose;
+binarised, these are drawn five times, and the test images once, by `numpy.random.RandomState(0)`. Digits: the first 1,297 images to learn
+from, the last 500, by other writers, as the file; its options were chosen with 197 of the 1,297 held out.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from dalm.codec.tables import LEVELS, Progress, Tally, Words, class_weights, fla
 from dalm.core import Autoregressive
 from dalm.dist import Mixture, Predictor
 
-
 Take = Callable[[slice, slice, Tensor], Tensor]
 """Given some data, some entries and their tables: the values."""
 

@@ -191,9 +191,11 @@ class PixelCNN(Autoregressive, Learner):
         return Bernoulli(channels) if levels == 2 else Categorical(channels, levels)
 
     def look(self, x: Tensor) -> Tensor:
-        """What the network sees of levels (B, C, …), (B, `seen`, …): numbers in [-1, 1], and if there are more than two levels, where they end."""
+        """What the network sees of levels (B, C, …): numbers in [-1, 1], and of more than two levels also whether they are the end ones."""
         scaled = x.to(self.dtype) * (2 / (self.levels - 1)) - 1
-        return scaled if self.levels == 2 else torch.cat([scaled, (x == 0).to(self.dtype), (x == self.levels - 1).to(self.dtype)], 1)
+        if self.levels == 2:
+            return scaled
+        return torch.cat([scaled, (x == 0).to(scaled), (x == self.levels - 1).to(scaled)], 1)
 
     def params(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Output parameters of every pixel given the pixels before it, (B, size, H, W)."""
