@@ -14,7 +14,7 @@ import torch
 from subjects import SUBJECTS
 from torch import nn
 
-from dalm.codec import Settings, archive, bitsback, compress, decompress, hash_of
+from dalm.codec import Settings, Tally, archive, bitsback, compress, decompress, hash_of
 from dalm.codec.tables import LEVELS
 from dalm.core import DalmError, Spec
 from dalm.dist import KernelPredictor, LogisticMixture, fixed, kernel_masses
@@ -152,6 +152,25 @@ def test_files_do_not_depend_on_batch_or_threads(family):
     for count in (1, 2):
         torch.set_num_threads(count)
         assert np.array_equal(unpacked(content, model, batch=3)[0], x.numpy())
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("family", ["kde", "vae"])
+def test_a_tally_is_what_the_stream_costs(family):
+    model, x, tally, file = SUBJECTS[family].trained(SMALL), examples(SMALL, 200, seed=5)[0], Tally(), io.BytesIO()
+    compress(model, x.numpy(), None, file, Settings(batch=70), tally=tally)
+    assert 0 < 8 * len(file.getvalue()) - tally.bits < 8 * 250
+    if family == "kde":
+        assert tally.bits == pytest.approx(-model.log_prob(x).sum().item() / math.log(2), rel=1e-3)
+
+
+def test_threads_give_way_when_coding_fails():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    model, x = SUBJECTS["kde"].trained(TINY), X.clone()
+    with pytest.raises(ZeroDivisionError):
+        compress(model, x.numpy(), None, io.BytesIO(), Settings(batch=10), progress=lambda entries: 1 // 0)
+    assert torch.get_num_threads() == 2
     torch.set_num_threads(threads)
 
 

@@ -14,7 +14,7 @@ import dalm
 from dalm.cli import main
 from dalm.core import DalmError
 from dalm.train.run import read_scores
-from dalm.verbs import compress, decompress, prove, score
+from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
 
 
@@ -104,6 +104,9 @@ def test_a_seal_is_written_and_outlives_a_new_score(family):
     assert record["sealed"], record["reason"]
     assert record["bytes"] == (path / "proof.dalm").stat().st_size <= 1.001 * record["claimed"] * 500 * 64 / 8 + 192
     assert record["with_weights"] > record["bytes"]
+    assert (1 + record["rounding"]) * (1 + record["overhead"]) == pytest.approx(record["ratio"])
+    assert abs(record["rounding"]) < (0.003 if family == "kde" else 0.02)  # a bound is drawn anew each time
+    assert 0 < record["overhead"] * record["bytes"] < 400
     assert record["batch"][0] != record["batch"][1]
     assert record["threads"][0] != record["threads"][1]
     proven = read_scores(path, dalm.train.Run.open(path).meta)["metrics"]["proven"]
@@ -158,6 +161,12 @@ def test_codecs_put_every_coder_beside_the_proven_models(capsys):
     assert list(bits.values()) == sorted(bits.values(), reverse=True)
     assert main(["codecs", "digits"]) == 0
     assert "jpeg_xl" in capsys.readouterr().out
+
+
+def test_codecs_tell_how_far_they_are(tmp_path):
+    seen = []
+    rows = codecs("digits", runs=tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(k + 1, len(rows)) for k in range(len(rows))]
 
 
 def test_codecs_refuse_real_numbers(capsys):

@@ -30,7 +30,7 @@ from dalm.verbs.scores import same, score
 
 ALLOWED = (1.001, 192)
 """A sealed file is at most this many times its claim, and this many bytes more."""
-BATCHES = (512, 97)
+BATCHES = (1000, 300)
 """Data at once when a proof is written, and when it is read."""
 
 
