@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
 
 from common import Json, arguments, ratio, save, spread, table, take_turns  # isort: skip
 import constriction
@@ -20,8 +22,9 @@ import torch
 from torch import Tensor
 
 import dalm
-from dalm.codec import Settings, chain, compress, decompress
-from dalm.core import Autoregressive, Density, Spec
+from dalm.codec import Settings, bitsback, chain, compress, decompress
+from dalm.codec.tables import LEVELS
+from dalm.core import Autoregressive, Density, Spec, Variational
 from dalm.dist import fixed
 from dalm.verbs import make
 
@@ -122,12 +125,12 @@ def throughput(levels: int, n: int, dims: int, repeats: int) -> Json:
     def by_hand() -> None:
         coder = constriction.stream.queue.RangeEncoder()
         for column, array in zip(columns, arrays, strict=True):
-            coder.encode(column, chain.LEVELS, array)
+            coder.encode(column, LEVELS, array)
         assert np.array_equal(coder.get_compressed(), words)
 
     def by_hand_back() -> None:
         coder = constriction.stream.queue.RangeDecoder(words)
-        back = np.stack([coder.decode(chain.LEVELS, array) for array in arrays])
+        back = np.stack([coder.decode(LEVELS, array) for array in arrays])
         assert back.shape == columns.shape
 
     times = take_turns(
@@ -144,14 +147,82 @@ def throughput(levels: int, n: int, dims: int, repeats: int) -> Json:
     return found | {f"{name} ns": spread([1e9 * t / n / dims for t in times[name]]) for name in times}
 
 
+class Given(bitsback.BitsBack):
+    """The bits-back driver over tables made before: of the codes (n, latent, bins), and of the data (n, dims, 2)."""
+
+    def __init__(self, codes: Tensor, tables: Tensor) -> None:
+        known = SimpleNamespace(device=codes.device, conditional=False, latent=codes.shape[1])
+        super().__init__(cast(Variational, known), 1, len(codes))
+        self.codes, self.tables, self.rows = codes, tables, slice(0)
+
+    def _posterior(self, x: Tensor, y: Tensor | None) -> Tensor:
+        return self.codes[self.rows]
+
+    def _blocks(self, z: Tensor, x: Tensor, y: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+        return [(self.tables[self.rows], x)]
+
+    def _read(self, stack: bitsback.Stack, z: Tensor, y: Tensor | None) -> Tensor:
+        return stack.pop(self.tables[self.rows])
+
+
+def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
+    """Seconds of the bits-back driver and of constriction by hand, both ways, in groups of the size that a full stack allows."""
+    generator = torch.Generator().manual_seed(0)
+    codes = fixed.table(torch.randint(1, 1 << 20, (n, latent, bitsback.BINS), generator=generator).double())
+    tables = fixed.table(torch.randint(1, 1 << 20, (n, dims, 2), generator=generator).double())
+    x, first = torch.randint(2, (n, dims), generator=generator), bitsback.seed(100_000)
+    groups = [slice(start, min(n, start + bitsback.LARGEST)) for start in range(0, n, bitsback.LARGEST)]
+    driver, even = Given(codes, tables), constriction.stream.model.Uniform(bitsback.BINS)
+    arrays = [(codes[rows].flatten(0, 1).numpy(), tables[rows].flatten(0, 1).numpy(), x[rows].flatten().int().numpy()) for rows in groups]
+
+    def push() -> bitsback.Stack:
+        stack = bitsback.Stack(first, new=True)
+        for driver.rows in groups:
+            driver.push(stack, x[driver.rows], None)
+        return stack
+
+    def by_hand() -> Any:
+        coder = constriction.stream.stack.AnsCoder(first, seal=True)
+        for code, table_, values in arrays:
+            z = coder.decode(LEVELS, code)
+            coder.encode_reverse(values, LEVELS, table_)
+            coder.encode_reverse(z, even)
+        return coder
+
+    words = push().coder.get_compressed()
+    assert np.array_equal(words, by_hand().get_compressed())
+
+    def pop() -> None:
+        stack = bitsback.Stack(words)
+        for driver.rows in reversed(groups):
+            driver.pop(stack, driver.rows.stop - driver.rows.start, None)
+        assert stack.began_with(first)
+
+    def by_hand_back() -> None:
+        coder = constriction.stream.stack.AnsCoder(words)
+        for code, table_, values in reversed(arrays):
+            z = coder.decode(even, len(code))
+            assert len(coder.decode(LEVELS, table_)) == len(values)
+            coder.encode_reverse(z, LEVELS, code)
+        assert np.array_equal(coder.get_compressed(unseal=True), first)
+
+    times = take_turns(
+        {"driver encodes": push, "by hand encodes": by_hand, "driver decodes": pop, "by hand decodes": by_hand_back}, repeats
+    )
+    found: Json = {"n": n, "latent": latent, "dims": dims}
+    return found | {way: ratio(times, f"driver {way}", f"by hand {way}") for way in ("encodes", "decodes")}
+
+
 def main() -> None:
     asked = arguments(__doc__, files=100, images=12, repeats=9)
     files, repeats, n = (4, 1, 1000) if asked.quick else (asked.files, asked.repeats, 10_000)
     rows = [throughput(levels, n, dims, repeats) for levels, dims in ((2, 784), (17, 64), (256, 16))]
     table("driver over constriction by hand", list(rows[0]), [list(row.values()) for row in rows])
+    stacked = bits_back_throughput(n // 5, 40, 784, repeats)
+    table("bits-back driver over constriction by hand", list(stacked), [list(stacked.values())])
     found = travel(files, asked.images)
     table("files that travel", list(found), [list(found.values())])
-    save("codec", {"throughput": rows, "travel": found}, asked.quick)
+    save("codec", {"throughput": rows, "bits_back_throughput": stacked, "travel": found}, asked.quick)
 
 
 if __name__ == "__main__":
