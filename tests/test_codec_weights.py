@@ -60,21 +60,15 @@ def test_coarse_weights_are_coded_and_others_are_not():
 
 def test_a_step_costs_half_a_nat_for_each_weight():
     """Curvature c and step sqrt(12 / c) make the mean of c Δ² / 24 one half; a power of two is at most √2 away."""
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(20_000, generator=generator)
+    weight = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
     for curvature in (1e3, 3e4, 1e6):
-        moved = weights._rounded(weight, torch.full_like(weight, curvature)) - weight
-        assert 0.2 < (curvature * moved.double().square() / 2).mean().item() < 1.1
+        moved = weights._rounded(weight, curvature) - weight
+        assert 0.24 < (curvature * moved.double().square() / 2).mean().item() < 1.01
+        assert abs(moved.mean().item()) < moved.std().item() / 50, "a bias would add up over weights"
 
 
 def test_what_the_data_do_not_ask_about_becomes_zero():
-    generator = torch.Generator().manual_seed(0)
-    weight, curvature = torch.randn(1000, generator=generator), torch.full((1000,), 1e5)
-    curvature[500:] = 0
-    rounded = weights._rounded(weight, curvature)
-    assert (rounded[500:] == 0).all()
-    assert (rounded[:500] - weight[:500]).abs().max() < 0.1
-    assert (weights._rounded(weight, torch.zeros(1000)) == 0).all()
+    assert (weights._rounded(torch.randn(1000), 0.0) == 0).all()
 
 
 def test_information_is_the_mean_square_of_the_score():
@@ -92,8 +86,8 @@ def test_information_is_the_mean_square_of_the_score():
     x = torch.tensor([[1], [0], [1], [1]])
     found, nothing = weights._information(Coin(), x, None)
     p = torch.tensor(0.4).sigmoid()
-    assert torch.allclose(found, (x[:, 0] - p).square().mean())
-    assert (nothing == 0).all()
+    assert found == pytest.approx((x[:, 0] - p).square().mean().item())
+    assert nothing == 0
 
 
 def test_a_model_inside_costs_few_bits_a_weight():

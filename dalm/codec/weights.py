@@ -6,8 +6,8 @@ log 1/Δ more nats for the weight itself. The sum is smallest where
 
     Δ = sqrt(12 / (N F)),
 
-and then rounding costs half a nat a weight. Each tensor gets the power of two nearest to its Δ. Each weight becomes the multiple that costs
-least, in its own bits and in those that it costs the data: what the data hardly ask about becomes zero.
+and then rounding costs half a nat a weight. Each tensor gets the power of two nearest to its Δ, from its mean F. A tensor that the data do
+not ask about becomes zero.
 
 A packed model, numbers little-endian: the length of its configuration (4 bytes) and that as JSON; for each parameter the exponent of
 its step (1, signed), its spread (1) and its largest multiple (2), or 127, 0, 0 where none would help; the number of words of one
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import struct
 from typing import Any
 
@@ -57,32 +58,25 @@ def thrifty(model: Generative, x: Tensor, y: Tensor | None, n: int) -> Generativ
     return result
 
 
-def _information(model: Density, x: Tensor, y: Tensor | None) -> list[Tensor]:
-    """Mean square of the gradient of log P(x) in each weight."""
+def _information(model: Density, x: Tensor, y: Tensor | None) -> list[float]:
+    """Mean square of the gradient of log P(x) in the weights of each tensor."""
     model = copy.deepcopy(model).eval().requires_grad_(True)
-    total = [torch.zeros_like(p) for p in model.parameters()]
+    parameters = list(model.parameters())
+    total = [0.0] * len(parameters)
     for k in range(len(x)):
         score = model.log_prob(x[k : k + 1], None if y is None or not model.conditional else y[k : k + 1]).sum()
-        for known, gradient in zip(total, torch.autograd.grad(score, list(model.parameters()), allow_unused=True), strict=True):
-            known += 0.0 if gradient is None else gradient.square()
-    return [known / len(x) for known in total]
+        gradients = torch.autograd.grad(score, parameters, allow_unused=True)
+        total = [t + (0.0 if g is None else g.double().square().mean().item()) for t, g in zip(total, gradients, strict=True)]
+    return [t / len(x) for t in total]
 
 
-def _rounded(weight: Tensor, curvature: Tensor) -> Tensor:
-    """The multiples of the tensor's step that cost least, given the curvature of the data's code length in nats, in each weight."""
-    mean = curvature.double().mean().item()
-    if not mean:
+def _rounded(weight: Tensor, curvature: float) -> Tensor:
+    """The nearest multiples of the tensor's step, given the mean curvature N F of the data's code length in its weights."""
+    if not curvature:
         return torch.zeros_like(weight)
-    step = 2.0 ** round(np.log2(12 / mean) / 2)
-    exact = weight.double() / step
-    nearest = exact.round()
-    if nearest.abs().max() > LARGEST:
-        return weight
-    price = fixed.PRECISION - (_Logistic.of(nearest).table().double() + 1).log2()
-    candidates = torch.stack([nearest, nearest - nearest.sign(), torch.zeros_like(nearest)])
-    bits = price[(candidates + len(price) // 2).long()] + curvature * (step * (candidates - exact)).square() / (2 * np.log(2))
-    chosen = candidates.gather(0, bits.argmin(0, keepdim=True))[0]
-    return (chosen * step + 0.0).to(weight)  # no zero has a sign
+    step = 2.0 ** round(math.log2(12 / curvature) / 2)
+    multiples = (weight / step).round()
+    return weight if multiples.abs().max() > LARGEST else multiples * step + 0.0  # no zero has a sign
 
 
 class _Logistic:
@@ -100,7 +94,7 @@ class _Logistic:
     def of(values: Tensor) -> _Logistic:
         """The one that costs values least, of those near the spread that their mean size suggests."""
         largest, size = int(values.abs().max()), values.abs().mean().item()
-        guess = round(8 * np.log2(max(size, 2.0**-4) / 1.4)) + 56
+        guess = round(8 * math.log2(max(size, 2.0**-4) / 1.4)) + 56
         counts = torch.bincount((values.flatten() + largest).long(), minlength=2 * largest + 1).double()
         tried = [_Logistic(spread, largest) for spread in range(max(0, guess - 10), min(255, guess + 11))]
         return min(tried, key=lambda one: float(-(counts * (one.table().double() + 1).log2()).sum()))
