@@ -4,7 +4,7 @@
 
 Each family is fitted (`--seconds` for those that learn by gradients), then proven as `dalm prove` does: the test split is compressed,
 decoded in another process with another batch size and thread count, and compared. The claim is the model's own log_prob. MNIST is
-raw for gaussian, discriminant, kde and the references, binarised for pixelcnn and vae. Families measured before are kept unless
+raw for gaussian, discriminant and the references, binarised for kde, pixelcnn and vae. Families measured before are kept unless
 `--again`.
 """
 
@@ -22,7 +22,7 @@ from dalm.models.reference import Copycat
 from dalm.verbs import fit, prove
 
 DENSITIES = tuple(family.family for family in (*FAMILIES, *REFERENCES) if family not in (DCGAN, Copycat))
-BINARY = ("pixelcnn", "vae")
+BINARY = ("kde", "pixelcnn", "vae")
 
 
 def prove_one(task: str, family: str, seconds: float, quick: bool) -> Json:
