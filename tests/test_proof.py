@@ -141,7 +141,7 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
     assert "copycat has no likelihood" in rows["copycat"]["note"]
     page = Path(board["report"]).read_text()
     assert "As files" in page
-    for name in ("proven", "jpeg_xl", "adaptive, order 2", "with the weights"):
+    for name in ("proven", "jpeg_xl", "adaptive, order 2", "with the weights", "rounding", "coder and archive"):
         assert name in page
     assert {row["name"]: row["bytes"] for row in board["codecs"]}["gaussian"] == (tmp_path / "board/gaussian/proof.dalm").stat().st_size
 

@@ -25,14 +25,19 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "claimed, bits/dim": lambda proof: f"{proof['claimed']:.4f}",
     "file, bits/dim": lambda proof: f"{proof['file']:.4f}",
     "file / claim": lambda proof: f"{proof['ratio']:.4f}",
-    "rounding": lambda proof: f"{100 * proof['rounding']:+.3f} %",
-    "coder and archive": lambda proof: f"{100 * proof['overhead']:+.3f} %",
+    "rounding": lambda proof: _percent(proof.get("rounding")),
+    "coder and archive": lambda proof: _percent(proof.get("overhead")),
     "bytes": lambda proof: f"{proof['bytes']:,}",
     "with the weights": lambda proof: f"{proof['with_weights']:,}",
     "encode, MB/s": lambda proof: f"{proof['encode_mb_s']:.2g}",
     "decode, MB/s": lambda proof: f"{proof['decode_mb_s']:.2g}",
     "seal": lambda proof: "proven" if proof["sealed"] else str(proof["reason"]),
 }
+
+
+def _percent(share: float | None) -> str:
+    """Runs proven by an early version do not say."""
+    return "–" if share is None else f"{100 * share:+.3f} %"
 
 
 def files(board: Board) -> Html:
