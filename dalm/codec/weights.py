@@ -52,7 +52,8 @@ def thrifty(model: Generative, x: Tensor, y: Tensor | None, n: int) -> Generativ
     if not any(p.numel() for p in model.parameters()):
         return model
     result = copy.deepcopy(model)
-    information = _information(model, x.view(-1, *model.spec.shape), y)
+    y = y.to(model.device) if y is not None and model.conditional else None
+    information = _information(model, x.view(-1, *model.spec.shape).to(model.device), y)
     for parameter, fisher in zip(result.parameters(), information, strict=True):
         parameter.data = _rounded(parameter.data, n * fisher)
     return result
@@ -64,7 +65,7 @@ def _information(model: Density, x: Tensor, y: Tensor | None) -> list[float]:
     parameters = list(model.parameters())
     total = [0.0] * len(parameters)
     for k in range(len(x)):
-        score = model.log_prob(x[k : k + 1], None if y is None or not model.conditional else y[k : k + 1]).sum()
+        score = model.log_prob(x[k : k + 1], None if y is None else y[k : k + 1]).sum()
         gradients = torch.autograd.grad(score, parameters, allow_unused=True)
         total = [t + (0.0 if g is None else g.double().square().mean().item()) for t, g in zip(total, gradients, strict=True)]
     return [t / len(x) for t in total]
