@@ -14,14 +14,12 @@ many at once.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterator
 
 import constriction
-import mpmath
 import numpy as np
 import torch
 from torch import Tensor
@@ -40,11 +38,10 @@ EARLY, SLOWEST = 8, 1024
 """If the stack runs dry within so many data it needs more words to begin with, else slower growth, down to 1 / `SLOWEST`."""
 
 
-@functools.cache
+@fixed.once
 def normal_quantiles() -> Tensor:
     """Φ⁻¹ of k / 2 BINS for k = 1 … 2 BINS - 1: the middles of the bins and, between them, their edges."""
-    with mpmath.workprec(80):
-        half = [float(-mpmath.sqrt(2) * mpmath.erfinv(1 - mpmath.mpf(k) / BINS)) for k in range(1, BINS)]
+    half = [float(-fixed.MP.sqrt(2) * fixed.MP.erfinv(1 - fixed.MP.mpf(k) / BINS)) for k in range(1, BINS)]
     return torch.tensor([*half, 0.0, *(-z for z in reversed(half))], dtype=torch.float64)
 
 

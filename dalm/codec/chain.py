@@ -56,14 +56,16 @@ def _walk(model: Autoregressive, n: int, y: Tensor | None, batch: int, progress:
     rows = [slice(start, min(n, start + batch)) for start in range(0, n, batch)]
     predictors = [_predictor(model, some.stop - some.start, None if y is None else y[some]) for some in rows]
     values: list[Tensor | None] = [None] * len(rows)
-    at = 0
-    with _threads(len(rows) if model.device.type == "cpu" else 1) as run:
+    at, threads = 0, min(len(rows), torch.get_num_threads()) if model.device.type == "cpu" else 1
+    with _threads(threads) as run:
         while at < model.spec.dims:
-            for k, tables in enumerate(list(run(_advance, predictors, values))):
-                entries = slice(at, at + tables.shape[1])
-                found = take(rows[k], entries, tables)
-                values[k] = found.to(model.device)
-                progress(found.numel())
+            for start in range(0, len(rows), threads):  # no more tables at once than threads
+                together = slice(start, start + threads)
+                for k, tables in enumerate(list(run(_advance, predictors[together], values[together])), start):
+                    entries = slice(at, at + tables.shape[1])
+                    found = take(rows[k], entries, tables)
+                    values[k] = found.to(model.device)
+                    progress(found.numel())
             at = entries.stop
 
 
@@ -74,6 +76,7 @@ def _predictor(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
     return model.predictor(n, y if model.conditional else None)
 
 
+@torch.no_grad()  # which a thread does not take over from the one that began it
 def _advance(predictor: Predictor, values: Tensor | None) -> Tensor:
     """The next tables, once the predictor knows what the last block turned out to be."""
     if values is not None:
@@ -82,15 +85,15 @@ def _advance(predictor: Predictor, values: Tensor | None) -> Tensor:
 
 
 @contextlib.contextmanager
-def _threads(jobs: int) -> Iterator[Callable[..., Iterator[Tensor]]]:
-    """A `map` over as many threads as torch has: a batch is too small to share one operation among them."""
-    threads = torch.get_num_threads()
-    if min(jobs, threads) == 1:
+def _threads(count: int) -> Iterator[Callable[..., Iterator[Tensor]]]:
+    """A `map` over some threads, each with one of torch's: a batch is too small to share one operation among them."""
+    if count == 1:
         yield map
         return
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(min(jobs, threads)) as pool:
+        with ThreadPoolExecutor(count) as pool:
             yield pool.map
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

@@ -12,8 +12,9 @@ Probabilities end as tables of 2²⁴ parts, the form in which an entropy coder 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import mpmath
 import torch
@@ -23,12 +24,15 @@ PRECISION = 24
 """Bits of a probability in a table."""
 PARTS = 1 << PRECISION
 LOG_2 = 0.6931471805599453
+MP = mpmath.MPContext()
+"""mpmath at a precision of our own, which nobody else changes."""
+MP.prec = 80
 WHOLE = 1 << 28
 """What a probability of one is before it becomes a table: a whole number, so that sums of probabilities are exact."""
 
 
 def on_grid(x: Tensor, bits: int) -> Tensor:
-    """`x`, float64, rounded to a multiple of 2^-bits: adding so large a number leaves no room for finer ones.
+    """`x`, float64 below 2^(51 - bits), rounded to a multiple of 2^-bits: adding so large a number leaves no room for finer ones.
 
     >>> on_grid(torch.tensor([0.3, -0.3], dtype=torch.float64), 2)
     tensor([ 0.2500, -0.2500], dtype=torch.float64)
@@ -37,11 +41,27 @@ def on_grid(x: Tensor, bits: int) -> Tensor:
     return x.add(room).sub_(room)
 
 
+_T = TypeVar("_T")
+_making = threading.RLock()
+
+
+def once(make: Callable[[], _T]) -> Callable[[], _T]:
+    """`make`, called once by whichever thread comes first; others wait. mpmath computes for one thread at a time."""
+    known = functools.cache(make)
+
+    @functools.wraps(make)
+    def get() -> T:
+        with _making:
+            return known()
+
+    return get
+
+
 class Curve:
     """A function by table: known at equal steps from `low` to `high`, straight between, and beyond as at the ends.
 
     Args:
-        function: of an mpmath number.
+        function: of a number of `MP`.
         low, high: ends of the table.
         steps: steps in a unit, a power of two.
 
@@ -51,8 +71,7 @@ class Curve:
 
     def __init__(self, function: Callable[[Any], Any], low: int, high: int, steps: int) -> None:
         self.low, self.steps, self.last = low, steps, (high - low) * steps
-        with mpmath.workprec(80):
-            values = [float(function(mpmath.mpf(low) + mpmath.mpf(k) / steps)) for k in range(self.last + 1)]
+        values = [float(function(MP.mpf(low) + MP.mpf(k) / steps)) for k in range(self.last + 1)]
         self.values = torch.tensor(values, dtype=torch.float64)
         self.slopes = torch.cat([self.values.diff(), self.values.new_zeros(1)])
 
@@ -72,24 +91,24 @@ class Curve:
         return values.to(index.device).index_select(0, index.flatten()).view(index.shape)
 
 
-@functools.cache
+@once
 def _sigmoid() -> Curve:
-    return Curve(lambda x: 1 / (1 + mpmath.exp(-x)), -24, 24, 128)
+    return Curve(lambda x: 1 / (1 + MP.exp(-x)), -24, 24, 128)
 
 
-@functools.cache
+@once
 def _exp() -> Curve:
-    return Curve(mpmath.exp, -24, 12, 256)
+    return Curve(MP.exp, -24, 12, 256)
 
 
-@functools.cache
+@once
 def _normal() -> Curve:
-    return Curve(mpmath.ncdf, -7, 7, 512)
+    return Curve(MP.ncdf, -7, 7, 512)
 
 
-@functools.cache
+@once
 def _log2() -> Curve:
-    return Curve(lambda x: mpmath.log(x, 2), 1, 2, 4096)
+    return Curve(lambda x: MP.log(x, 2), 1, 2, 4096)
 
 
 def sigmoid(x: Tensor) -> Tensor:

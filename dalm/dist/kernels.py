@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import math
 
-import mpmath
 import torch
 from torch import Tensor
 
 from dalm.dist import fixed
 
-BLOCK = 1 << 18  # pairs that are looked at together: few enough for the processor's cache
+BLOCK = 1 << 18  # pairs that are reviewed together: few enough for the processor's cache
 LIGHT = 20 * 1024
 """So much below the best log weight, in 2^-10 bits, a row weighs nothing."""
 AHEAD = 64 * 1024
@@ -31,12 +30,11 @@ def kernel_masses(width: float, levels: int) -> tuple[Tensor, Tensor]:
     def mass(low: float, high: float) -> tuple[float, float]:
         if low + high > 0:  # the lower tail keeps its precision
             low, high = -high, -low
-        exact = mpmath.ncdf(mpmath.mpf(high) / width) - mpmath.ncdf(mpmath.mpf(low) / width)
-        return float(exact), float(mpmath.log(exact, 2))
+        exact = fixed.MP.ncdf(fixed.MP.mpf(high) / width) - fixed.MP.ncdf(fixed.MP.mpf(low) / width)
+        return float(exact), float(fixed.MP.log(exact, 2))
 
-    with mpmath.workprec(120):
-        inner = torch.tensor([mass(d - 0.5, d + 0.5) for d in range(1 - levels, levels)], dtype=torch.float64)
-        ends = torch.tensor([mass(-math.inf, 0.5 - c) for c in range(levels)], dtype=torch.float64)
+    inner = torch.tensor([mass(d - 0.5, d + 0.5) for d in range(1 - levels, levels)], dtype=torch.float64)
+    ends = torch.tensor([mass(-math.inf, 0.5 - c) for c in range(levels)], dtype=torch.float64)
     grid = torch.arange(levels)
     table = inner[grid[:, None] - grid + levels - 1]
     table[0], table[-1] = ends, ends.flip(0)

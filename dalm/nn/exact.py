@@ -8,12 +8,10 @@ none of these is refused, so what runs is exact by construction.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import mpmath
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,14 +36,14 @@ PLAIN = {
 """Operations that move numbers, or make one number from one or two: the same on every machine."""
 
 
-@functools.cache
+@fixed.once
 def _sigmoid() -> fixed.Curve:
-    return fixed.Curve(lambda x: 1 / (1 + mpmath.exp(-x)), -16, 16, 1024)
+    return fixed.Curve(lambda x: 1 / (1 + fixed.MP.exp(-x)), -16, 16, 1024)
 
 
-@functools.cache
+@fixed.once
 def _tanh() -> fixed.Curve:
-    return fixed.Curve(mpmath.tanh, -8, 8, 2048)
+    return fixed.Curve(fixed.MP.tanh, -8, 8, 2048)
 
 
 class Exact(TorchDispatchMode):
@@ -69,6 +67,11 @@ class Exact(TorchDispatchMode):
         self._weights = {
             p.untyped_storage().data_ptr(): self._rounded(name, p.detach()) for name, p in net.named_parameters() if p.dim() > 1
         }
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Several threads compute exactly at once, and a flag that PyTorch keeps for all of them must not stay set when they end."""
+        return True
 
     def _rounded(self, name: str, weight: Tensor) -> Tensor:
         if weight.dtype != torch.float64:
