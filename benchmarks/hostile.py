@@ -3,29 +3,31 @@
     python benchmarks/hostile.py [--cases 10000] [--seed 0]
 
 Valid archives of several families, with and without labels, models inside, several chunks; each case flips bits, cuts, moves parts, or
-edits the header or a payload (also with the checksums made right again, as a forger would), and is read in a process whose memory is
-watched.
+edits the header, a payload or the model inside (also with the checksums made right again, as a forger would), and is read in a process
+whose memory is watched.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import resource
 import struct
 import time
 import zlib
 from collections import Counter
+from dataclasses import replace
 
 from common import Json, arguments, save, table  # isort: skip
 import numpy as np
 import torch
 
-from dalm.codec import Settings, archive, compress, decompress
+from dalm.codec import Settings, archive, compress, decompress, hash_of, weights
 from dalm.core import DalmError, Density, Spec
 from dalm.models import KDE, VAE, Gaussian, Histogram, PixelCNN
 
 SPEC = Spec((1, 6, 6), levels=5, classes=3)
-KINDS = ("flip", "flips", "cut", "edit", "forge", "forge payload", "swap")
+KINDS = ("flip", "flips", "cut", "edit", "forge", "forge payload", "forge model", "swap")
 
 
 def valid(model: Density, x: torch.Tensor, y: torch.Tensor | None, **settings: int) -> bytes:
@@ -45,6 +47,8 @@ def spoil(content: bytes, kind: str, random: np.random.Generator) -> bytes:
         return bytes(bad[:a] + bad[b:] + bad[a:b])
     if kind == "forge payload":
         return forge_payload(bad, random)
+    if kind == "forge model":
+        return forge_model(content, random)
     end = len(archive.read_header(io.BytesIO(content)).pack())
     for _ in range(1 if kind == "flip" else random.integers(1, 9)):
         where = random.integers(4, end) if kind in ("edit", "forge") else random.integers(len(bad))
@@ -59,14 +63,27 @@ def forge_payload(bad: bytearray, random: np.random.Generator) -> bytes:
     content = bytes(bad)
     header = archive.read_header(file := io.BytesIO(content))
     if header.inside:
-        (length,) = struct.unpack("<I", file.read(4))
-        file.seek(length, 1)
+        archive.read_part(file, len(content))
     place = archive.survey(file, header, len(content))[-1]
     start = place + archive.CHUNK.size
     for at in random.integers(start, len(bad), random.integers(1, 40)):
         bad[at] = random.integers(256)
     struct.pack_into("<I", bad, place + 4, zlib.crc32(bytes(bad[start:])))
     return bytes(bad)
+
+
+def forge_model(content: bytes, random: np.random.Generator) -> bytes:
+    """Random bytes in the model inside, if there is one, with all checksums and the model's hash made right."""
+    header = archive.read_header(file := io.BytesIO(content))
+    if not header.inside:
+        return content[:-1]
+    bad, start = bytearray(archive.read_part(file, len(content))), file.tell()
+    for at in random.integers(0, len(bad), random.integers(1, 9)):
+        bad[at] = random.integers(256)
+    with contextlib.suppress(DalmError):
+        header = replace(header, model=hash_of(weights.unpack(bytes(bad))))
+    archive.write_part(part := io.BytesIO(), bytes(bad))
+    return header.pack() + part.getvalue() + content[start:]
 
 
 def read(content: bytes, model: Density) -> tuple[bytes, bytes]:

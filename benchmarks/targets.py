@@ -19,7 +19,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from common import MNIST, PROGRAM, ROOT, Json, arguments, place, save, table  # isort: skip
+from common import MNIST, PROGRAM, QUICK, ROOT, Json, arguments, place, save, table  # isort: skip
 
 import numpy as np
 import torch
@@ -98,11 +98,13 @@ def inside(run: Run, data: Data) -> Json:
 
 def one(name: str, again: bool, quick: bool) -> Json:
     """Fit a target's model if it is not there, and weigh the file."""
-    path, options = RUNS / name, {"steps": 3} if quick else FITS[name]
+    path, options = (QUICK / "targets" if quick else RUNS) / name, {"steps": 3} if quick else FITS[name]
     if again:
         shutil.rmtree(path, ignore_errors=True)
     data = digits() if name == "digits" else dalm.load_data(mnist(binary=name != "raw"))
     run = Run.open(path) if path.exists() else dalm.fit("pixelcnn", data, **options, out=path)
+    if any({**run.meta["model"], **run.meta["fit"]}[key] != value for key, value in options.items()):
+        raise SystemExit(f"{path} was fitted with other options; --again fits it anew")
     found = inside(run, data) if name == "small" else sealed(run, data)
     fitted = {key: run.meta[key] for key in ("seconds", "parameters", "model", "fit")}
     return found | {"most": MOST[name], "nats": found["bytes"] * 8 * math.log(2) / len(data.test), "n": len(data.test)} | fitted

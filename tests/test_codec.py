@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import struct
+import subprocess
+import sys
 import zlib
 
 import constriction
@@ -17,7 +19,7 @@ from torch import nn
 from dalm.codec import Settings, Tally, archive, bitsback, compress, decompress, hash_of
 from dalm.codec.tables import LEVELS
 from dalm.core import DalmError, Spec
-from dalm.dist import KernelPredictor, LogisticMixture, fixed, kernel_masses
+from dalm.dist import KernelPredictor, LogisticMixture, fixed, kernel_masses, kernels
 from dalm.models import DCGAN, KDE, VAE, Gaussian, Histogram, PixelCNN
 from dalm.nn import Exact
 from dalm.testing.subject import SMALL, TINY, examples
@@ -359,3 +361,41 @@ def test_kernels_of_data_that_begin_alike_are_those_of_each_alone():
         for one, datum in zip(alone, x, strict=True):
             one.update(datum[None, at : at + 1])
     assert len(together.log_weights) == 5
+
+
+def test_rows_are_left_out_only_while_they_cannot_count(monkeypatch):
+    """Some rows at a time, against all rows at every entry."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(0, 3, (1500, 24), generator=generator)
+    x = rows[:40].where(torch.rand(40, 24, generator=generator) < 0.8, torch.randint(0, 3, (40, 24), generator=generator))
+
+    def tables(few):
+        monkeypatch.setattr(kernels, "FEW", few)
+        predictor, found, periods = KernelPredictor(kernel_masses(0.45, 3), rows, len(x)), [], set()
+        for at in range(24):
+            found.append(predictor.predict())
+            predictor.update(x[:, at : at + 1])
+            periods.add(predictor.every)
+        return torch.stack(found), periods
+
+    (some, periods), (every, always) = tables(0.5), tables(0.0)
+    assert max(periods) > 1
+    assert always == {1}
+    assert torch.equal(some, every)
+
+
+def test_tables_do_not_depend_on_which_thread_makes_them(tmp_path):
+    """In a fresh process, where several threads ask for functions that nobody has tabulated yet."""
+    script = """
+import hashlib, sys, torch, mpmath
+from concurrent.futures import ThreadPoolExecutor
+from dalm.dist import fixed
+threads = int(sys.argv[1])
+made = [fixed._normal, fixed._sigmoid, fixed._log2, fixed._exp] * 2
+with ThreadPoolExecutor(threads) as pool:
+    curves = list(pool.map(lambda make: make(), made if threads > 1 else made[:4]))
+print(hashlib.md5(b"".join(curve.values.numpy().tobytes() for curve in curves[:4])).hexdigest(), mpmath.mp.prec)
+"""
+    told = {subprocess.run([sys.executable, "-c", script, n], capture_output=True, text=True, check=True).stdout for n in ("1", "4")}
+    assert len(told) == 1
+    assert told.pop().split()[1] == "53"

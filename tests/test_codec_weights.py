@@ -16,7 +16,7 @@ from torch import nn
 from dalm.codec import Settings, compress, decompress, hash_of, pack, weights
 from dalm.core import DalmError, Density, Spec, build, config
 from dalm.models import PixelCNN
-from dalm.testing.subject import TINY, examples
+from dalm.testing.subject import SMALL, TINY, examples
 
 X, Y = examples(TINY, 60, seed=5)
 
@@ -69,6 +69,36 @@ def test_a_step_costs_half_a_nat_for_each_weight():
 
 def test_what_the_data_do_not_ask_about_becomes_zero():
     assert (weights._rounded(torch.randn(1000), 0.0) == 0).all()
+
+
+@pytest.mark.parametrize("curvature", [1e-80, 1e80, math.inf, math.nan])
+def test_steps_stay_within_what_can_be_stored(curvature):
+    rounded = weights._rounded(torch.tensor([0.5, -1.0]), curvature)
+    assert rounded.isfinite().all()
+
+
+def test_a_model_that_asks_for_too_much_is_refused():
+    content = pack(single(SUBJECTS["pixelcnn"].trained(TINY)))
+    for wide, words in ((b"70000", "option beyond"), (b"60000", "numbers, more than")):
+        (size,) = struct.unpack_from("<I", content)
+        forged = content[4 : 4 + size].replace(b'"width":8', b'"width":' + wide)
+        with pytest.raises(DalmError, match=words):
+            weights.unpack(struct.pack("<I", len(forged)) + forged + content[4 + size :])
+    model = single(SUBJECTS["pixelcnn"].trained(TINY))
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] = math.nan
+    with pytest.raises(DalmError, match="not finite"):
+        weights.unpack(pack(model))
+
+
+@pytest.mark.parametrize(("family", "conditional"), [("vae", False), ("vae", True), ("pixelcnn", True)])
+def test_every_kind_of_net_can_be_inside(family, conditional):
+    model = single(SUBJECTS[family].trained(SMALL, conditional))
+    x = examples(SMALL, 40, seed=5)[0]
+    with torch.no_grad():
+        content = as_file(model, x, embed=True)
+    chunks = list(decompress(io.BytesIO(content), len(content), lambda header: None))
+    assert np.array_equal(np.concatenate([part for part, _ in chunks]), x.numpy())
 
 
 def test_information_is_the_mean_square_of_the_score():

@@ -167,6 +167,11 @@ def test_codecs_tell_how_far_they_are(tmp_path):
     seen = []
     rows = codecs("digits", runs=tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(k + 1, len(rows)) for k in range(len(rows))]
+    seen.clear()
+    prove("runs/kde")
+    rows = codecs("digits", progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (len(rows), len(rows))
+    assert rows[-1]["kind"] == "model"
 
 
 def test_codecs_refuse_real_numbers(capsys):

@@ -154,13 +154,15 @@ def write_part(file: BinaryIO, payload: bytes) -> None:
     file.write(CHUNK.pack(len(payload), zlib.crc32(payload)) + payload)
 
 
-def read_part(file: BinaryIO) -> bytes:
-    """The payload of the next chunk, or the model.
+def read_part(file: BinaryIO, most: int) -> bytes:
+    """The payload of the next chunk, or the model, in a file of `most` bytes.
 
     Raises:
         DalmError: it is cut short or damaged.
     """
     size, crc = CHUNK.unpack(read_exactly(file, CHUNK.size))
+    if size > most:
+        raise DalmError(f"the archive is cut short: a part of it has {size:,} bytes, and the file {most:,}; get the whole file again")
     payload = read_exactly(file, size)
     if zlib.crc32(payload) != crc:
         raise DalmError("a part of the archive is damaged: its checksum does not match")

@@ -126,7 +126,7 @@ class Coder:
                 return chain.decode(self.model, words, n, given, self.batch, self.progress), y
             assert isinstance(self.model, Variational)
             return bitsback.decode(self.model, words, n, given, self.samples, self.batch, self.progress), y
-        except (AssertionError, ValueError) as error:
+        except (AssertionError, ValueError, IndexError, RuntimeError) as error:
             raise DalmError(f"a chunk of the archive cannot be decoded: {error}") from error
 
     def _label_tables(self, n: int) -> Tensor:
@@ -229,14 +229,14 @@ def decompress(
         DalmError: no archive, cut short, damaged, of a newer version, or the model is another one.
     """
     header = archive.read_header(file)
-    model = weights.unpack(archive.read_part(file)) if header.inside else find(header)
+    model = weights.unpack(archive.read_part(file, size)) if header.inside else find(header)
     if hash_of(model) != header.model:
         raise DalmError(
             f"the archive was written with model {header.model.hex()}, and this is {hash_of(model).hex()}; give the run it was written with"
         )
     if model.spec != header.spec or driver_of(model) != header.driver or (header.labels and not model.spec.classes):
         raise DalmError("the archive's header does not suit its model; it is damaged or was made up")
-    return Reader(file, header, archive.survey(file, header, size), Coder(model, header.samples, batch, progress))
+    return Reader(file, size, header, archive.survey(file, header, size), Coder(model, header.samples, batch, progress))
 
 
 class Reader:
@@ -244,20 +244,21 @@ class Reader:
 
     Args:
         file: opened for reading.
+        size: of the file, in bytes.
         header: of the archive.
         places: where its chunks begin.
         coder: with its model.
     """
 
-    def __init__(self, file: BinaryIO, header: Header, places: list[int], coder: Coder) -> None:
-        self.file, self.header, self.places, self.coder = file, header, places, coder
+    def __init__(self, file: BinaryIO, size: int, header: Header, places: list[int], coder: Coder) -> None:
+        self.file, self.size, self.header, self.places, self.coder = file, size, header, places, coder
 
     def chunk(self, k: int) -> tuple[Array, Array | None]:
         """Data (n, *shape) in their original type, and labels, of chunk k alone."""
         header = self.header
         n = min(header.chunk, header.count - k * header.chunk)
         self.file.seek(self.places[k])
-        x, y = self.coder.decode(archive.read_part(self.file), n, header.labels)
+        x, y = self.coder.decode(archive.read_part(self.file, self.size), n, header.labels)
         return x.numpy().astype(header.dtype).reshape(n, *header.shape), None if y is None else y.numpy()
 
     def __iter__(self) -> Iterator[tuple[Array, Array | None]]:

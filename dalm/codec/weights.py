@@ -29,13 +29,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dalm.codec.tables import symbols
-from dalm.core import DalmError, Density, Generative, build, config, restore
+from dalm.core import DalmError, Density, Generative, build, config, restore, whole
 from dalm.dist import fixed
 
 LOOKS = 256
 """Data that the Fisher information is measured on, at most."""
 LARGEST = 1 << 12
 """Multiples beyond this are not coded: the tensor is stored as it is."""
+FINEST, COARSEST = -39, 16
+"""Exponents of steps."""
+LARGEST_MODEL, LARGEST_OPTION = 1 << 28, 1 << 16
+"""Numbers in a model and whole numbers in its configuration, at most: bounds the memory that a file can ask for."""
 SIZE, ENTRY, AS_IT_IS = struct.Struct("<I"), struct.Struct("<bBH"), 127
 
 
@@ -65,7 +69,8 @@ def _information(model: Density, x: Tensor, y: Tensor | None) -> list[float]:
     parameters = list(model.parameters())
     total = [0.0] * len(parameters)
     for k in range(len(x)):
-        score = model.log_prob(x[k : k + 1], None if y is None else y[k : k + 1]).sum()
+        with torch.enable_grad():
+            score = model.log_prob(x[k : k + 1], None if y is None else y[k : k + 1]).sum()
         gradients = torch.autograd.grad(score, parameters, allow_unused=True)
         total = [t + (0.0 if g is None else g.double().square().mean().item()) for t, g in zip(total, gradients, strict=True)]
     return [t / len(x) for t in total]
@@ -73,9 +78,11 @@ def _information(model: Density, x: Tensor, y: Tensor | None) -> list[float]:
 
 def _rounded(weight: Tensor, curvature: float) -> Tensor:
     """The nearest multiples of the tensor's step, given the mean curvature N F of the data's code length in its weights."""
-    if not curvature:
+    if not curvature or not weight.numel():
         return torch.zeros_like(weight)
-    step = 2.0 ** round(math.log2(12 / curvature) / 2)
+    if not math.isfinite(curvature):
+        return weight
+    step = 2.0 ** min(COARSEST, max(FINEST, round(math.log2(12 / curvature) / 2)))
     multiples = (weight / step).round()
     return weight if multiples.abs().max() > LARGEST else multiples * step + 0.0  # no zero has a sign
 
@@ -114,9 +121,9 @@ class _Logistic:
 
 def _exponent(weight: Tensor) -> int | None:
     """The power of two that all numbers are small multiples of, if there is one."""
-    if (weight.signbit() & (weight == 0)).any():
+    if weight.dtype != torch.float32 or not weight.numel() or (weight.signbit() & (weight == 0)).any():
         return None
-    for exponent in range(16, -40, -1):
+    for exponent in range(COARSEST, FINEST - 1, -1):
         multiples = weight.double() * 2.0**-exponent
         if multiples.abs().max() > LARGEST:
             return None
@@ -130,9 +137,9 @@ def pack(model: Generative) -> bytes:
     from safetensors.torch import save
 
     content, coder = json.dumps(config(model), separators=(",", ":")).encode(), constriction.stream.queue.RangeEncoder()
-    entries, rest = [], {name: value.contiguous() for name, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        exponent = _exponent(parameter.detach()) if parameter.dtype == torch.float32 else None
+    entries, rest = [], {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    for name, _ in model.named_parameters():
+        exponent = _exponent(rest[name])
         if exponent is None:
             entries.append(ENTRY.pack(AS_IT_IS, 0, 0))
             continue
@@ -163,7 +170,7 @@ def _unpack(content: bytes) -> Generative:
     from safetensors.torch import load
 
     size, at = SIZE.unpack_from(content)[0], SIZE.size
-    model, at = build(json.loads(content[at : at + size])), at + size
+    model, at = _made(json.loads(content[at : at + size])), at + size
     parameters = dict(model.named_parameters())
     entries, at = list(ENTRY.iter_unpack(content[at : at + ENTRY.size * len(parameters)])), at + ENTRY.size * len(parameters)
     (count,), at = SIZE.unpack_from(content, at), at + SIZE.size
@@ -178,4 +185,17 @@ def _unpack(content: bytes) -> Generative:
         state[name] = (torch.from_numpy(found) * 2.0**exponent).view(parameter.shape).to(torch.float32)
     wide = any(state[name].dtype == torch.float64 != own.dtype for name, own in model.state_dict().items())
     restore(model.double() if wide else model, state)
+    if not all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point()):
+        raise DalmError("the model inside the archive holds numbers that are not finite")
     return model
+
+
+def _made(options: dict[str, Any]) -> Generative:
+    """The model of a configuration, if it is of a size that fits into memory."""
+    if any(whole(value) and abs(value) > LARGEST_OPTION for value in options.values()):
+        raise DalmError(f"the model inside the archive has an option beyond {LARGEST_OPTION:,}")
+    with torch.device("meta"):
+        size = sum(value.numel() for value in build(options).state_dict().values())
+    if size > LARGEST_MODEL:
+        raise DalmError(f"the model inside the archive has {size:,} numbers, more than {LARGEST_MODEL:,}")
+    return build(options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ def codecs(
     Args:
         data: data with levels, or what `load_data` takes.
         runs: a folder; the proven runs below it that were fitted to the same data are listed.
-        progress: told how many of how many compressors are done.
+        progress: told how many rows of how many are found.
         **options: of `load_data`.
 
     Returns:
@@ -42,10 +43,11 @@ def codecs(
     loaded = data if isinstance(data, Data) else load_data(data, **options)
     if loaded.spec.levels is None:
         raise DalmError(f"{loaded.name} holds real numbers, and coders take levels; load the data with levels")
-    rows = []
-    for row in (*_entropies(loaded), *_coders(loaded), *_baselines(loaded), *_proven(loaded, Path(runs))):
+    rows = list(_proven(loaded, Path(runs)))
+    total = len(rows) + 2 + len(CODERS) + 2 + len(BASELINES)
+    for row in itertools.chain(_entropies(loaded), _coders(loaded), _baselines(loaded)):
         rows.append(row)
-        progress(len(rows), 2 + len(CODERS) + 2 + len(BASELINES))
+        progress(len(rows), total)
     return sorted(rows, key=lambda row: -(row["bits_per_dim"] or math.inf))
 
 

@@ -203,7 +203,7 @@ def _weigh(run: Run, x: Tensor, samples: int) -> Json:
     wrong, seconds = _misread(run.path, x, threads[1])
     claim, size = _claim(run.model, x, samples), path.stat().st_size
     record: Json = {"claimed": 8 * claim / x.numel(), "file": 8 * size / x.numel(), "ratio": size / claim, "bytes": size}
-    record |= {"rounding": tally.bits / 8 / claim - 1, "overhead": 8 * size / tally.bits - 1}
+    record |= {"rounding": tally.bits / 8 / claim - 1, "overhead": 8 * size / tally.bits - 1 if tally.bits else None}
     record |= {"with_weights": size + len(pack(run.model)), "n": len(x), "samples": samples, "batch": list(BATCHES), "threads": threads}
     record |= {"encode_mb_s": x.nbytes / 1e6 / (middle - began), "decode_mb_s": x.nbytes / 1e6 / seconds}
     return _verdict(wrong, size, claim) | record
