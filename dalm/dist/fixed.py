@@ -50,7 +50,7 @@ def once(make: Callable[[], _T]) -> Callable[[], _T]:
     known = functools.cache(make)
 
     @functools.wraps(make)
-    def get() -> T:
+    def get() -> _T:
         with _making:
             return known()
 
