@@ -65,7 +65,7 @@ def forge_payload(bad: bytearray, random: np.random.Generator) -> bytes:
     if header.inside:
         archive.read_part(file, len(content))
     place = archive.survey(file, header, len(content))[-1]
-    start = place + archive.CHUNK.size
+    start = place + archive.PART.size
     for at in random.integers(start, len(bad), random.integers(1, 40)):
         bad[at] = random.integers(256)
     struct.pack_into("<I", bad, place + 4, zlib.crc32(bytes(bad[start:])))

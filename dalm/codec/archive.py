@@ -1,22 +1,22 @@
 """The archive: compressed data in a file that says how to decode it, checks itself, and can be read a chunk at a time.
 
-Version 1, all numbers little-endian and without sign:
+Version 1. Numbers marked n take as many bytes as they need: seven bits in each, lowest first, the top bit set in all but the last
+(LEB128). All others are little-endian; none has a sign.
 
 | bytes | content |
 |---|---|
 | 4 | magic, `DALM` |
 | 1 | version, 1 |
-| 1 | driver: 0 chain rule, 1 bits-back |
-| 1 | flags: 1 labels, 2 the model is inside |
+| 1 | flags: 1 bits-back (else the chain rule), 2 labels, 4 the model is inside, 8 data were given in another shape than the model's |
 | 1 | type of the original data: an index into `DTYPES` |
-| 2 | samples of bits-back, 0 for the chain rule |
-| 4, 4 | levels and classes of the Spec |
-| 1, 4 each | axes of a datum in the model, then their sizes |
-| 1, 4 each | axes of a datum as it was given, then their sizes |
-| 8 | number of data |
-| 4 | data in a chunk (the last one may hold fewer) |
-| 16 | hash of the model |
-| 16 | BLAKE2b of the original data, then of the labels as int64 |
+| n, n | levels and classes of the Spec |
+| n, n each | axes of a datum in the model, then their sizes |
+| n, n each | with flag 8: axes of a datum as it was given, then their sizes |
+| n | with flag 1: samples |
+| n | number of data |
+| n | data in a chunk (the last one may hold fewer) |
+| 8 | hash of the model |
+| 8 | BLAKE2b of the original data, then of the labels as int64 |
 | 4 | CRC-32 of everything before |
 | 4, 4, then as many | the model, if it is inside: length, CRC-32, bytes (`dalm.codec.weights` says which) |
 | 4, 4, then as many | each chunk: length of its payload, CRC-32 of it, the payload |
@@ -37,11 +37,12 @@ from dalm.core import DalmError, Spec
 
 MAGIC, VERSION = b"DALM", 1
 DTYPES = ("|u1", "|b1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8")
-LABELS, INSIDE = 1, 2
-CHAIN, BITS_BACK = 0, 1
-LARGEST_CHUNK = 1 << 24  # entries: bounds the memory that a file can ask for
-LARGEST_DATUM = 1 << 24
-FRONT, MIDDLE, BACK, CHUNK = struct.Struct("<4sBBBBHII"), struct.Struct("<QI16s16s"), struct.Struct("<I"), struct.Struct("<II")
+BITS_BACK, LABELS, INSIDE, RESHAPED = 1, 2, 4, 8
+LARGEST = 1 << 24  # entries of a chunk: bounds the memory that a file can ask for
+MOST = 1 << 16  # levels and samples
+AXES = 64  # as many as numpy takes
+HASH = 8  # bytes
+START, HASHES, CRC, PART = struct.Struct("<4sBBB"), struct.Struct(f"<{HASH}s{HASH}s"), struct.Struct("<I"), struct.Struct("<II")
 
 
 @dataclass(frozen=True)
@@ -49,40 +50,38 @@ class Header:
     """What an archive says about itself.
 
     Args:
-        driver: `CHAIN` or `BITS_BACK`.
         spec: of the model.
         dtype: of the original data, one of `DTYPES`.
         shape: of a datum as it was given.
         count: how many data.
         chunk: data in a chunk.
-        model: hash of the model, 16 bytes.
-        checksum: of data and labels, 16 bytes.
+        model: hash of the model, 8 bytes.
+        checksum: of data and labels, 8 bytes.
         labels: whether there are labels.
         inside: whether the model is inside.
-        samples: of bits-back.
+        samples: of bits-back; 0 for the chain rule.
     """
 
-    driver: int
     spec: Spec
     dtype: str
     shape: tuple[int, ...]
     count: int
     chunk: int
     model: bytes
-    checksum: bytes = bytes(16)
+    checksum: bytes = bytes(HASH)
     labels: bool = False
     inside: bool = False
     samples: int = 0
 
     def pack(self) -> bytes:
         """The header's bytes."""
-        flags = LABELS * self.labels | INSIDE * self.inside
-        front = FRONT.pack(
-            MAGIC, VERSION, self.driver, flags, DTYPES.index(self.dtype), self.samples, self.spec.levels or 0, self.spec.classes
-        )
-        middle = MIDDLE.pack(self.count, self.chunk, self.model, self.checksum)
-        body = front + _pack_shape(self.spec.shape) + _pack_shape(self.shape) + middle
-        return body + BACK.pack(zlib.crc32(body))
+        reshaped = self.shape != self.spec.shape
+        flags = BITS_BACK * (self.samples > 0) | LABELS * self.labels | INSIDE * self.inside | RESHAPED * reshaped
+        numbers = [self.spec.levels or 0, self.spec.classes, len(self.spec.shape), *self.spec.shape]
+        numbers += [len(self.shape), *self.shape] * reshaped + [self.samples] * (self.samples > 0) + [self.count, self.chunk]
+        body = START.pack(MAGIC, VERSION, flags, DTYPES.index(self.dtype)) + b"".join(map(_packed, numbers))
+        body += HASHES.pack(self.model, self.checksum)
+        return body + CRC.pack(zlib.crc32(body))
 
     @property
     def chunks(self) -> int:
@@ -90,8 +89,9 @@ class Header:
         return -(-self.count // self.chunk)
 
 
-def _pack_shape(shape: tuple[int, ...]) -> bytes:
-    return struct.pack(f"<B{len(shape)}I", len(shape), *shape)
+def _packed(number: int) -> bytes:
+    low, more = number & 127, number >> 7
+    return bytes([low | 128]) + _packed(more) if more else bytes([low])
 
 
 def read_exactly(file: BinaryIO, size: int) -> bytes:
@@ -108,50 +108,61 @@ def read_header(file: BinaryIO) -> Header:
     Raises:
         DalmError: no archive, of a newer version, cut short, damaged, or asking for the impossible.
     """
-    start = file.read(FRONT.size)
+    start = file.read(START.size)
     if start[:4] != MAGIC:
         raise DalmError("this is no dalm archive: it does not begin with DALM")
     if len(start) > 4 and start[4] != VERSION:
         raise DalmError(f"the archive has version {start[4]}, and this dalm reads version {VERSION}; use a newer dalm")
-    front = start + read_exactly(file, FRONT.size - len(start))
-    shapes = [_read_shape(file), _read_shape(file)]
-    middle = read_exactly(file, MIDDLE.size)
-    body = front + b"".join(_pack_shape(shape) for shape in shapes) + middle
-    if BACK.unpack(read_exactly(file, BACK.size))[0] != zlib.crc32(body):
+    front = _Front(file, start + read_exactly(file, START.size - len(start)))
+    header = front.header()
+    if CRC.unpack(read_exactly(file, CRC.size))[0] != zlib.crc32(front.body):
         raise DalmError("the archive's header is damaged: its checksum does not match")
-    return _header(FRONT.unpack(front), MIDDLE.unpack(middle), *shapes)
-
-
-def _read_shape(file: BinaryIO) -> tuple[int, ...]:
-    (axes,) = read_exactly(file, 1)
-    return struct.unpack(f"<{axes}I", read_exactly(file, 4 * axes))
-
-
-def _header(front: tuple[int, ...], middle: tuple[int, int, bytes, bytes], inner: tuple[int, ...], outer: tuple[int, ...]) -> Header:
-    _, _, driver, flags, dtype, samples, levels, classes = front
-    count, chunk, model, checksum = middle
-    known = driver in (CHAIN, BITS_BACK) and flags < 4 and dtype < len(DTYPES) and (samples > 0) == (driver == BITS_BACK)
-    size = math.prod(inner)
-    if not (known and count and 0 < size <= LARGEST_DATUM and math.prod(outer) == size and 0 < chunk * size <= max(size, LARGEST_CHUNK)):
+    if header is None or header.pack()[: -CRC.size] != front.body:
         raise DalmError("the archive's header asks for something that no dalm writes; it is damaged or was made up")
-    return Header(
-        driver,
-        Spec(inner, levels, classes),
-        DTYPES[dtype],
-        outer,
-        count,
-        chunk,
-        model,
-        checksum,
-        bool(flags & LABELS),
-        bool(flags & INSIDE),
-        samples,
-    )
+    return header
+
+
+class _Front:
+    """Reads a header and remembers its bytes."""
+
+    def __init__(self, file: BinaryIO, start: bytes) -> None:
+        self.file, self.body = file, start
+
+    def header(self) -> Header | None:
+        """What the bytes say, if it is possible."""
+        _, _, flags, dtype = START.unpack(self.body)
+        levels, classes, inner = self._number(), self._number(), self._shape()
+        outer = self._shape() if flags & RESHAPED else inner
+        samples = self._number() if flags & BITS_BACK else 0
+        count, chunk, (model, checksum) = self._number(), self._number(), HASHES.unpack(self._take(HASHES.size))
+        size = math.prod(inner)
+        fits = 0 < chunk * size <= LARGEST and math.prod(outer) == size
+        if not (fits and count and inner and 2 <= levels <= MOST and samples <= MOST and dtype < len(DTYPES)):
+            return None
+        labels, inside = bool(flags & LABELS), bool(flags & INSIDE)
+        return Header(Spec(inner, levels, classes), DTYPES[dtype], outer, count, chunk, model, checksum, labels, inside, samples)
+
+    def _take(self, size: int) -> bytes:
+        content = read_exactly(self.file, size)
+        self.body += content
+        return content
+
+    def _number(self) -> int:
+        value = 0
+        for k in range(9):
+            (byte,) = self._take(1)
+            value |= (byte & 127) << 7 * k
+            if byte < 128:
+                break
+        return value
+
+    def _shape(self) -> tuple[int, ...]:
+        return tuple(self._number() for _ in range(min(AXES, self._number())))
 
 
 def write_part(file: BinaryIO, payload: bytes) -> None:
     """Append a chunk, or the model."""
-    file.write(CHUNK.pack(len(payload), zlib.crc32(payload)) + payload)
+    file.write(PART.pack(len(payload), zlib.crc32(payload)) + payload)
 
 
 def read_part(file: BinaryIO, most: int) -> bytes:
@@ -160,7 +171,7 @@ def read_part(file: BinaryIO, most: int) -> bytes:
     Raises:
         DalmError: it is cut short or damaged.
     """
-    size, crc = CHUNK.unpack(read_exactly(file, CHUNK.size))
+    size, crc = PART.unpack(read_exactly(file, PART.size))
     if size > most:
         raise DalmError(f"the archive is cut short: a part of it has {size:,} bytes, and the file {most:,}; get the whole file again")
     payload = read_exactly(file, size)
@@ -175,12 +186,12 @@ def survey(file: BinaryIO, header: Header, size: int) -> list[int]:
     Raises:
         DalmError: chunks are missing, or something follows the last one.
     """
-    if header.chunks * CHUNK.size > size:
+    if header.chunks * PART.size > size:
         raise DalmError(f"the archive is cut short: it should hold {header.chunks:,} chunks, and has {size:,} bytes")
     places = []
     for _ in range(header.chunks):
         places.append(file.tell())
-        length, _ = CHUNK.unpack(read_exactly(file, CHUNK.size))
+        length, _ = PART.unpack(read_exactly(file, PART.size))
         file.seek(length, 1)
     if file.tell() != size:
         raise DalmError(f"the archive is {'cut short' if file.tell() > size else 'followed by something else'}; get the whole file again")

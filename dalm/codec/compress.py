@@ -18,11 +18,10 @@ from torch import Tensor
 from dalm.codec import archive, bitsback, chain, weights
 from dalm.codec.archive import Header
 from dalm.codec.tables import LEVELS, Progress, Tally, Words, class_weights, flat, symbols
-from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Variational, config
+from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Variational, config, within
 from dalm.dist import fixed
 
 Array = NDArray[np.generic]
-ENTRIES = 1 << 23  # of a chunk, unless the caller says otherwise
 BATCH = 1000
 
 
@@ -42,9 +41,14 @@ class Settings:
     embed: bool = False
     batch: int = 0
 
+    def __post_init__(self) -> None:
+        within("compress", 1, samples=self.samples)
+        within("compress", 0, chunk=self.chunk, batch=self.batch)
+        within("compress", 1, archive.MOST, samples=self.samples)
 
-def driver_of(model: Generative) -> int:
-    """Which driver codes a model.
+
+def by_bits_back(model: Generative) -> bool:
+    """Whether a model is coded by bits-back, else by the chain rule.
 
     Raises:
         DalmError: the model has no likelihood that could be coded.
@@ -58,17 +62,17 @@ def driver_of(model: Generative) -> int:
             f"{model.family} gives real numbers a density, and only levels have probabilities to code with; load the data with levels"
         )
     if isinstance(model, Autoregressive):
-        return archive.CHAIN
+        return False
     if isinstance(model, Variational):
-        return archive.BITS_BACK
+        return True
     raise DalmError(
         f"{model.family} states neither conditionals (Autoregressive) nor a posterior (Variational), so no driver can code with it"
     )
 
 
 def hash_of(model: Generative) -> bytes:
-    """16 bytes that name a model: its configuration and its weights."""
-    hasher = hashlib.blake2b(json.dumps(config(model), sort_keys=True).encode(), digest_size=16)
+    """8 bytes that name a model: its configuration and its weights."""
+    hasher = hashlib.blake2b(json.dumps(config(model), sort_keys=True).encode(), digest_size=archive.HASH)
     for name, value in sorted(model.state_dict().items()):
         hasher.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         hasher.update(value.cpu().contiguous().numpy().tobytes())
@@ -84,7 +88,7 @@ class Coder:
     """Codes chunks of data with one model.
 
     Args:
-        model: any that `driver_of` takes.
+        model: any that `by_bits_back` takes.
         samples: importance samples of bits-back, 0 for the chain rule.
         batch: how many data a network is asked about at once; 0 chooses.
         progress: told how many entries are done.
@@ -169,32 +173,39 @@ def compress(
     Raises:
         DalmError: the model has no likelihood to code with, or the data are none of its Spec.
     """
-    driver = driver_of(model)
-    if not len(x):
-        raise DalmError("there are no data to compress")
-    dtype = _dtype(x, model.spec)
-    chunk = settings.chunk or max(1, ENTRIES // model.spec.dims)
-    samples = settings.samples if driver == archive.BITS_BACK else 0
+    header = _header(model, x, y, settings)
     if settings.embed:
         step = -(-len(x) // weights.LOOKS)
         model = weights.thrifty(model, *_levels(x[::step], None if y is None else y[::step], model.spec), len(x))
-    header = Header(
-        driver, model.spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), bytes(16), y is not None, settings.embed, samples
-    )
+        header = replace(header, model=hash_of(model))
     file.write(header.pack())
     if settings.embed:
         archive.write_part(file, weights.pack(model))
-    coder, hasher = Coder(model, samples, settings.batch, progress, tally), hashlib.blake2b(digest_size=16)
-    for start in range(0, len(x), chunk):
-        rows = np.ascontiguousarray(x[start : start + chunk])
-        hasher.update(rows.astype(dtype, copy=False).tobytes())
-        archive.write_part(file, coder.encode(*_levels(rows, None if y is None else y[start : start + chunk], model.spec)))
+    coder, hasher = Coder(model, header.samples, settings.batch, progress, tally), hashlib.blake2b(digest_size=archive.HASH)
+    for start in range(0, len(x), header.chunk):
+        end = start + header.chunk
+        rows = np.ascontiguousarray(x[start:end])
+        hasher.update(rows.astype(header.dtype, copy=False).tobytes())
+        archive.write_part(file, coder.encode(*_levels(rows, None if y is None else y[start:end], model.spec)))
     if y is not None:
         hasher.update(y.astype("<i8").tobytes())
     file.seek(0)
     header = replace(header, checksum=hasher.digest())
     file.write(header.pack())
     return header
+
+
+def _header(model: Generative, x: Array, y: Array | None, settings: Settings) -> Header:
+    """The header of an archive to be, without a checksum."""
+    samples, spec = settings.samples if by_bits_back(model) else 0, model.spec
+    if not len(x):
+        raise DalmError("there are no data to compress")
+    dtype, most = _dtype(x, spec), archive.LARGEST // spec.dims
+    chunk = min(len(x), settings.chunk or max(1, most // 2))
+    if chunk > most:
+        raise DalmError(f"a chunk holds at most {most:,} data of {spec.dims:,} entries, so that it fits into memory; got {chunk:,}")
+    labels, inside = y is not None, settings.embed
+    return Header(spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), labels=labels, inside=inside, samples=samples)
 
 
 def _dtype(x: Array, spec: Spec) -> str:
@@ -228,13 +239,14 @@ def decompress(
     Raises:
         DalmError: no archive, cut short, damaged, of a newer version, or the model is another one.
     """
+    within("decompress", 0, batch=batch)
     header = archive.read_header(file)
     model = weights.unpack(archive.read_part(file, size)) if header.inside else find(header)
     if hash_of(model) != header.model:
         raise DalmError(
             f"the archive was written with model {header.model.hex()}, and this is {hash_of(model).hex()}; give the run it was written with"
         )
-    if model.spec != header.spec or driver_of(model) != header.driver or (header.labels and not model.spec.classes):
+    if model.spec != header.spec or by_bits_back(model) != bool(header.samples) or (header.labels and not model.spec.classes):
         raise DalmError("the archive's header does not suit its model; it is damaged or was made up")
     return Reader(file, size, header, archive.survey(file, header, size), Coder(model, header.samples, batch, progress))
 
@@ -267,7 +279,7 @@ class Reader:
         Raises:
             DalmError: what was decoded is not what was compressed.
         """
-        hasher, labels = hashlib.blake2b(digest_size=16), []
+        hasher, labels = hashlib.blake2b(digest_size=archive.HASH), []
         for k in range(len(self.places)):
             x, y = self.chunk(k)
             hasher.update(x.tobytes())

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec import Header, Reader, Settings, Tally, driver_of, hash_of, pack
+from dalm.codec import Header, Reader, Settings, Tally, by_bits_back, hash_of, pack
 from dalm.codec import compress as encode
 from dalm.codec import decompress as decode
 from dalm.core import Bound, DalmError, Density, Generative
@@ -187,7 +187,7 @@ def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) 
     run = run if isinstance(run, Run) else Run.open(run)
     data = same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
     try:
-        driver_of(run.model)
+        by_bits_back(run.model)
     except DalmError as refusal:
         return _seal(run, data, {"sealed": False, "reason": str(refusal)})
     return _seal(run, data, _weigh(run, data.test.x, samples))
