@@ -273,24 +273,25 @@ def forged(content: bytes, at: int, value: bytes) -> bytes:
         pytest.param(5, b"\x0a", id="another shape that is not there"),
         pytest.param(5, b"\xff", id="unknown flags"),
         pytest.param(6, b"\xc8", id="unknown type"),
-        pytest.param(7, b"\x63", id="other levels"),
-        pytest.param(7, b"\x00", id="no levels"),
-        pytest.param(7, b"\x83\x00", id="levels in more bytes than they need"),
-        pytest.param(7, b"\xff" * 12, id="a number that does not end"),
-        pytest.param(8, b"\x07", id="other classes"),
-        pytest.param(9, b"\x00", id="no axes"),
-        pytest.param(9, b"\xff\xff\x7f", id="many axes"),
-        pytest.param(10, b"\x80\x80\x80\x80\x08", id="large data"),
-        pytest.param(13, b"\x00", id="no data"),
-        pytest.param(13, b"\xff\xff\xff\xff\xff\xff\xff\x7f", id="many data"),
-        pytest.param(14, b"\x00", id="no chunk"),
-        pytest.param(14, b"\xff\xff\xff\x7f", id="a large chunk"),
+        pytest.param(7, b"\x09", id="unknown type of labels"),
+        pytest.param(8, b"\x63", id="other levels"),
+        pytest.param(8, b"\x00", id="no levels"),
+        pytest.param(8, b"\x83\x00", id="levels in more bytes than they need"),
+        pytest.param(8, b"\xff" * 12, id="a number that does not end"),
+        pytest.param(9, b"\x07", id="other classes"),
+        pytest.param(10, b"\x00", id="no axes"),
+        pytest.param(10, b"\xff\xff\x7f", id="many axes"),
+        pytest.param(11, b"\x80\x80\x80\x80\x08", id="large data"),
+        pytest.param(14, b"\x00", id="no data"),
+        pytest.param(14, b"\xff\xff\xff\xff\xff\xff\xff\x7f", id="many data"),
+        pytest.param(15, b"\x00", id="no chunk"),
+        pytest.param(15, b"\xff\xff\xff\x7f", id="a large chunk"),
     ],
 )
 def test_made_up_headers_are_refused(at, value):
     model = SUBJECTS["kde"].trained(TINY)
     content = packed_archive(model, X, Y)
-    assert content[5:15] == bytes([archive.LABELS, 0, 3, 2, 3, 1, 2, 2, len(X), len(X)])
+    assert content[5:16] == bytes([archive.LABELS, 0, 8, 3, 2, 3, 1, 2, 2, len(X), len(X)])
     with pytest.raises(DalmError):
         unpacked(forged(content, at, value), model)
 
@@ -325,6 +326,29 @@ def test_what_cannot_be_compressed_is_refused(model, x, reason):
         packed_archive(model, x)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "?", "<i2", ">i4", "u8"])
+def test_labels_keep_their_type(dtype):
+    model, file, y = SUBJECTS["kde"].trained(TINY), io.BytesIO(), Y.numpy().astype(dtype)
+    compress(model, X.numpy(), y, file)
+    _, back = unpacked(file.getvalue(), model)
+    assert back.dtype == y.dtype.newbyteorder("<")
+    assert np.array_equal(back, y)
+
+
+@pytest.mark.parametrize(
+    ("spec", "y", "reason"),
+    [
+        (TINY, np.full(60, 0.5), "labels to compress are whole numbers from 0 to 1, and these are float64"),
+        (TINY, np.full(60, "a"), "labels to compress are whole numbers from 0 to 1, and these are <U1"),
+        (TINY, np.zeros(59, int), r"expected 60 class labels from 0 to 1, got \(59,\) labels"),
+        (Spec((1, 2, 2), levels=3), np.zeros(60, int), "fitted to data without classes; leave them out"),
+    ],
+)
+def test_labels_that_would_be_lost_are_refused(spec, y, reason):
+    with pytest.raises(DalmError, match=reason):
+        compress(Histogram(spec), X.numpy(), y, io.BytesIO())
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -347,7 +371,7 @@ def test_settings_that_no_archive_can_have_are_refused(settings, reason):
 @pytest.mark.parametrize("count", [1, 127, 128, 1 << 40])
 def test_headers_come_back(shape, count):
     header = archive.Header(
-        Spec((2, 300), levels=65536, classes=130), "<u2", shape, count, 1 << 14, b"model567", b"data5678", True, True, 300
+        Spec((2, 300), levels=65536, classes=130), "<u2", shape, count, 1 << 14, b"model567", b"data5678", "|u1", True, 300
     )
     file = io.BytesIO(header.pack())
     assert archive.read_header(file) == header

@@ -9,6 +9,7 @@ Version 1. Numbers marked n take as many bytes as they need: seven bits in each,
 | 1 | version, 1 |
 | 1 | flags: 1 bits-back (else the chain rule), 2 labels, 4 the model is inside, 8 data were given in another shape than the model's |
 | 1 | type of the original data: an index into `DTYPES` |
+| 1 | with flag 2: type of the labels |
 | n, n | levels and classes of the Spec |
 | n, n each | axes of a datum in the model, then their sizes |
 | n, n each | with flag 8: axes of a datum as it was given, then their sizes |
@@ -16,7 +17,7 @@ Version 1. Numbers marked n take as many bytes as they need: seven bits in each,
 | n | number of data |
 | n | data in a chunk (the last one may hold fewer) |
 | 8 | hash of the model |
-| 8 | BLAKE2b of the original data, then of the labels as int64 |
+| 8 | BLAKE2b of the original data, then of the labels, in their types |
 | 4 | CRC-32 of everything before |
 | 4, 4, then as many | the model, if it is inside: length, CRC-32, bytes (`dalm.codec.weights` says which) |
 | 4, 4, then as many | each chunk: length of its payload, CRC-32 of it, the payload |
@@ -42,7 +43,7 @@ LARGEST = 1 << 24  # entries of a chunk: bounds the memory that a file can ask f
 MOST = 1 << 16  # levels and samples
 AXES = 64  # as many as numpy takes
 HASH = 8  # bytes
-START, HASHES, CRC, PART = struct.Struct("<4sBBB"), struct.Struct(f"<{HASH}s{HASH}s"), struct.Struct("<I"), struct.Struct("<II")
+START, HASHES, CRC, PART = struct.Struct("<4sBB"), struct.Struct(f"<{HASH}s{HASH}s"), struct.Struct("<I"), struct.Struct("<II")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Header:
         chunk: data in a chunk.
         model: hash of the model, 8 bytes.
         checksum: of data and labels, 8 bytes.
-        labels: whether there are labels.
+        labels: dtype of the labels, one of `DTYPES`; empty if there are none.
         inside: whether the model is inside.
         samples: of bits-back; 0 for the chain rule.
     """
@@ -69,17 +70,18 @@ class Header:
     chunk: int
     model: bytes
     checksum: bytes = bytes(HASH)
-    labels: bool = False
+    labels: str = ""
     inside: bool = False
     samples: int = 0
 
     def pack(self) -> bytes:
         """The header's bytes."""
         reshaped = self.shape != self.spec.shape
-        flags = BITS_BACK * (self.samples > 0) | LABELS * self.labels | INSIDE * self.inside | RESHAPED * reshaped
+        flags = BITS_BACK * (self.samples > 0) | LABELS * bool(self.labels) | INSIDE * self.inside | RESHAPED * reshaped
         numbers = [self.spec.levels or 0, self.spec.classes, len(self.spec.shape), *self.spec.shape]
         numbers += [len(self.shape), *self.shape] * reshaped + [self.samples] * (self.samples > 0) + [self.count, self.chunk]
-        body = START.pack(MAGIC, VERSION, flags, DTYPES.index(self.dtype)) + b"".join(map(_packed, numbers))
+        types = [DTYPES.index(dtype) for dtype in (self.dtype, self.labels) if dtype]
+        body = START.pack(MAGIC, VERSION, flags) + bytes(types) + b"".join(map(_packed, numbers))
         body += HASHES.pack(self.model, self.checksum)
         return body + CRC.pack(zlib.crc32(body))
 
@@ -130,17 +132,18 @@ class _Front:
 
     def header(self) -> Header | None:
         """What the bytes say, if it is possible."""
-        _, _, flags, dtype = START.unpack(self.body)
+        flags = self.body[-1]
+        types = [*self._take(1), *(self._take(1) if flags & LABELS else b"")]
         levels, classes, inner = self._number(), self._number(), self._shape()
         outer = self._shape() if flags & RESHAPED else inner
         samples = self._number() if flags & BITS_BACK else 0
         count, chunk, (model, checksum) = self._number(), self._number(), HASHES.unpack(self._take(HASHES.size))
         size = math.prod(inner)
         fits = 0 < chunk * size <= LARGEST and math.prod(outer) == size
-        if not (fits and count and inner and 2 <= levels <= MOST and samples <= MOST and dtype < len(DTYPES)):
+        if not (fits and count and inner and 2 <= levels <= MOST and samples <= MOST and max(types) < len(DTYPES)):
             return None
-        labels, inside = bool(flags & LABELS), bool(flags & INSIDE)
-        return Header(Spec(inner, levels, classes), DTYPES[dtype], outer, count, chunk, model, checksum, labels, inside, samples)
+        dtype, labels = [*(DTYPES[k] for k in types), ""][:2]
+        return Header(Spec(inner, levels, classes), dtype, outer, count, chunk, model, checksum, labels, bool(flags & INSIDE), samples)
 
     def _take(self, size: int) -> bytes:
         content = read_exactly(self.file, size)

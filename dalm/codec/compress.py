@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -164,7 +165,7 @@ def compress(
     Args:
         model: whose likelihood sets the size.
         x: levels of any whole type, (N, *shape) where shape is the Spec's or has as many entries.
-        y: class numbers (N,), or `None`.
+        y: class numbers (N,) of any whole type, or `None`.
         file: opened for writing, at its start.
         settings: samples, chunk, embed, batch.
         progress: told how many entries are done.
@@ -188,7 +189,7 @@ def compress(
         hasher.update(rows.astype(header.dtype, copy=False).tobytes())
         archive.write_part(file, coder.encode(*_levels(rows, None if y is None else y[start:end], model.spec)))
     if y is not None:
-        hasher.update(y.astype("<i8").tobytes())
+        hasher.update(y.astype(header.labels).tobytes())
     file.seek(0)
     header = replace(header, checksum=hasher.digest())
     file.write(header.pack())
@@ -200,26 +201,35 @@ def _header(model: Generative, x: Array, y: Array | None, settings: Settings) ->
     samples, spec = settings.samples if by_bits_back(model) else 0, model.spec
     if not len(x):
         raise DalmError("there are no data to compress")
-    dtype, most = _dtype(x, spec), archive.LARGEST // spec.dims
+    dtype, most = _dtype(x), archive.LARGEST // spec.dims
+    if not dtype:
+        raise DalmError(f"data to compress are whole numbers from 0 to {(spec.levels or 0) - 1}, and these are {x.dtype}")
+    if x.ndim < 2 or math.prod(x.shape[1:]) != spec.dims:
+        raise DalmError(f"the model is of data of shape {spec.shape}, and these have shape {x.shape[1:]}")
     chunk = min(len(x), settings.chunk or max(1, most // 2))
     if chunk > most:
         raise DalmError(f"a chunk holds at most {most:,} data of {spec.dims:,} entries, so that it fits into memory; got {chunk:,}")
-    labels, inside = y is not None, settings.embed
-    return Header(spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), labels=labels, inside=inside, samples=samples)
+    labels = "" if y is None else _label_type(y, spec)
+    return Header(spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), labels=labels, inside=settings.embed, samples=samples)
 
 
-def _dtype(x: Array, spec: Spec) -> str:
+def _dtype(x: Array) -> str:
+    """The type of an array as an archive names it; empty if it holds no whole numbers."""
     name = x.dtype.newbyteorder("<").str.replace("<u1", "|u1").replace("<b1", "|b1").replace("<i1", "|i1")
-    if name not in archive.DTYPES:
-        raise DalmError(f"data to compress are whole numbers from 0 to {(spec.levels or 0) - 1}, and these are {x.dtype}")
-    if x.ndim < 2 or int(np.prod(x.shape[1:])) != spec.dims:
-        raise DalmError(f"the model is of data of shape {spec.shape}, and these have shape {x.shape[1:]}")
-    return name
+    return name if name in archive.DTYPES else ""
+
+
+def _label_type(y: Array, spec: Spec) -> str:
+    if not spec.classes:
+        raise DalmError("the data have labels y, and the model was fitted to data without classes; leave them out")
+    if not (dtype := _dtype(y)):
+        raise DalmError(f"labels to compress are whole numbers from 0 to {spec.classes - 1}, and these are {y.dtype}")
+    return dtype
 
 
 def _levels(x: Array, y: Array | None, spec: Spec) -> tuple[Tensor, Tensor | None]:
-    levels = torch.from_numpy(x.reshape(len(x), -1).astype(np.int64, copy=False))
-    labels = None if y is None else torch.from_numpy(np.ascontiguousarray(y).astype(np.int64))
+    levels = torch.from_numpy(x.reshape(len(x), -1).astype(np.int64))
+    labels = None if y is None else torch.from_numpy(y.astype(np.int64))
     spec.check(levels.view(-1, *spec.shape), labels)
     return levels.to(spec.dtype), labels
 
@@ -270,8 +280,8 @@ class Reader:
         header = self.header
         n = min(header.chunk, header.count - k * header.chunk)
         self.file.seek(self.places[k])
-        x, y = self.coder.decode(archive.read_part(self.file, self.size), n, header.labels)
-        return x.numpy().astype(header.dtype).reshape(n, *header.shape), None if y is None else y.numpy()
+        x, y = self.coder.decode(archive.read_part(self.file, self.size), n, bool(header.labels))
+        return x.numpy().astype(header.dtype).reshape(n, *header.shape), None if y is None else y.numpy().astype(header.labels)
 
     def __iter__(self) -> Iterator[tuple[Array, Array | None]]:
         """All chunks in order; after the last one the checksum of everything is compared.
@@ -283,7 +293,7 @@ class Reader:
         for k in range(len(self.places)):
             x, y = self.chunk(k)
             hasher.update(x.tobytes())
-            labels.append(b"" if y is None else y.astype("<i8").tobytes())
+            labels.append(b"" if y is None else y.tobytes())
             yield x, y
         hasher.update(b"".join(labels))
         if hasher.digest() != self.header.checksum:
