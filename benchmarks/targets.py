@@ -77,7 +77,7 @@ def shell(*command: str | Path) -> float:
 def sealed(run: Run, data: Data) -> Json:
     """The proof of a run, and how long decoding takes as it comes."""
     record, back = prove(run, data), run.path / "back.npy"
-    seconds = shell("decompress", run.path / "proof.dalm", "--run", run.path, "-o", back)
+    seconds = shell("decompress", run.path / "proof.dalm", "--run", run.path, "-o", back, "--force")
     equal = bool(np.array_equal(np.load(back), data.test.x.numpy()))
     back.unlink()
     return record | {"claim_bytes": record["claimed"] * data.test.x.numel() / 8, "decode_seconds": seconds, "equal": equal}
@@ -87,10 +87,13 @@ def inside(run: Run, data: Data) -> Json:
     """An archive of the test images with the model inside, decoded from nothing else."""
     x, archive, back = run.path / "x.npy", run.path / "inside.dalm", run.path / "back.npy"
     np.save(x, data.test.x.numpy())
-    encode, decode = shell("compress", run.path, x, "-o", archive, "--embed"), shell("decompress", archive, "-o", back)
+    encode, decode = (
+        shell("compress", run.path, x, "-o", archive, "--embed", "--force"),
+        shell("decompress", archive, "-o", back, "--force"),
+    )
     equal = bool(np.array_equal(np.load(back), np.load(x)))
     alone = run.path / "alone.dalm"
-    shell("compress", run.path, x, "-o", alone)
+    shell("compress", run.path, x, "-o", alone, "--force")
     found = {"bytes": archive.stat().st_size, "images_with_unrounded_weights_bytes": alone.stat().st_size}
     back.unlink()
     return found | {"encode_seconds": encode, "decode_seconds": decode, "equal": equal}

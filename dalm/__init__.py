@@ -26,20 +26,38 @@ if TYPE_CHECKING:
     from dalm import models
     from dalm.core import DalmError, Spec
     from dalm.data import load_data
-    from dalm.verbs import compare, fit, load, score
+    from dalm.verbs import compare, compress, decompress, fit, load, prove, score
+    from dalm.verbs.codecs import codecs
 
 _HOMES = {
     "DalmError": "core",
     "Spec": "core",
+    "codecs": "verbs",
     "compare": "verbs",
+    "compress": "verbs",
+    "decompress": "verbs",
     "fit": "verbs",
     "load": "verbs",
     "load_data": "data",
+    "prove": "verbs",
     "score": "verbs",
 }
-_ROOMS = ("core", "data", "dist", "metrics", "models", "nn", "report", "testing", "train", "verbs")
+_ROOMS = ("codec", "core", "data", "dist", "metrics", "models", "nn", "report", "testing", "train", "verbs")
 
-__all__ = ["DalmError", "Spec", "compare", "fit", "load", "load_data", "models", "score"]
+__all__ = [
+    "DalmError",
+    "Spec",
+    "codecs",
+    "compare",
+    "compress",
+    "decompress",
+    "fit",
+    "load",
+    "load_data",
+    "models",
+    "prove",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ def place(tmp_path_factory):
     run_of("vae", folder / "labelled", own={"conditional": True})
     np.savez(folder / "data.npz", x=DIGITS.test.x[:40, 0].numpy(), y=DIGITS.test.y[:40].numpy())
     np.save(folder / "real.npy", np.zeros((3, 8, 8)))
+    np.savez(folder / "more.npz", x=DIGITS.test.x[:40, 0].numpy(), z=DIGITS.test.y[:40].numpy())
     return folder
 
 
@@ -54,19 +55,40 @@ def test_the_model_is_found_by_its_hash_or_is_inside(tmp_path, monkeypatch):
     outside, inside = tmp_path / "outside.dalm", tmp_path / "inside.dalm"
     sizes = [compress("runs/kde", "data.npz", path, embed=path == inside)["bytes"] for path in (outside, inside)]
     assert sizes[1] > sizes[0] + 1000
-    found = decompress(outside, tmp_path / "found.npy")
+    found = decompress(outside, "found.npz")
+    assert found | {"seconds": 0} == {"count": 40, "shape": (8, 8), "dtype": "uint8", "labels": True, "seconds": 0}
+    assert decompress(outside, tmp_path / "above.npz", run="runs")["count"] == 40
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DalmError, match=r"no run under .* has the model"):
-        decompress(outside, "lost.npy")
-    assert np.array_equal(np.load(decompress(inside, "inside.npy")), np.load(found))
-    assert not Path("lost.npy").exists()
+    with pytest.raises(DalmError, match=r"no run under .* has the model .* wrote the archive of 40 data, shape \(8, 8\), 17 levels"):
+        decompress(outside, "lost.npz")
+    decompress(inside, "inside.npz")
+    with np.load("inside.npz") as ours, np.load("above.npz") as theirs:
+        assert np.array_equal(ours["x"], theirs["x"])
+        assert np.array_equal(ours["y"], theirs["y"])
+    assert not Path("lost.npz").exists()
 
 
-def test_progress_reaches_the_end():
-    seen = []
-    compress("runs/kde", "data.npz", "out.dalm", progress=lambda done, total: seen.append((done, total)))
+def test_arrays_and_splits_are_compressed_as_files_are(tmp_path):
+    run = dalm.train.Run.open("runs/kde")
+    some = DIGITS.test.some(40)
+    for name, data in {"split": some, "tensor": some.x, "array": some.x.numpy()}.items():
+        told = dalm.compress(run, data, tmp_path / name)
+        assert told["count"] == 40
+        assert (told["bytes"] > 1.01 * dalm.compress(run, some.x, tmp_path / "x", force=True)["bytes"]) == (name == "split")
+        dalm.decompress(tmp_path / name, tmp_path / f"{name}.npz")
+        with np.load(tmp_path / f"{name}.npz") as back:
+            assert np.array_equal(back["x"], some.x)
+            assert ("y" in back) == (name == "split")
+    assert told["model"] == 0
+    inside = dalm.compress(run, some, tmp_path / "inside", embed=True)
+    assert 0 < inside["bytes"] - inside["model"] < 1.2 * told["bytes"]
+
+
+def test_progress_reaches_the_end(tmp_path):
+    seen, archive = [], tmp_path / "out.dalm"
+    compress("runs/kde", "data.npz", archive, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (40 * 64, 40 * 64)
-    decompress("out.dalm", "out.npz", progress=lambda done, total: seen.append((done, total)))
+    decompress(archive, tmp_path / "out.npz", progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (40 * 64, 40 * 64)
 
 
@@ -78,16 +100,24 @@ def test_progress_reaches_the_end():
         ("compress runs/kde nothing.npz", "no file nothing.npz"),
         ("compress runs/nothing data.npz", "not a run"),
         ("compress runs/kde data.npz -o nowhere/x.dalm", "no folder nowhere"),
-        ("decompress data.npz", "no dalm archive"),
+        ("decompress data.npz -o other.npz", "no dalm archive"),
         ("decompress nothing.dalm", "no archive nothing.dalm"),
         ("decompress good.dalm -o out.png", "written as .npz or .npy"),
-        ("decompress good.dalm --run runs/vae -o other.npz", "was written with model"),
+        ("decompress good.dalm --run runs/vae -o other.npz", "runs/vae has the model"),
+        ("decompress good.dalm -o other.npy", "holds labels too, and a .npy file one array only"),
+        ("decompress good.dalm -o data.npz", "data.npz exists already; nothing was changed"),
+        ("compress runs/kde data.npz -o data.npz", "data.npz exists already; nothing was changed"),
+        ("compress runs/kde runs", "runs is a folder; to be compressed are a .npz file"),
+        ("compress runs/kde more.npz", "nothing beside them. Not used, of more.npz: z."),
+        ("compress runs/kde data.npz --threads -3", "threads is at least 0, got -3"),
+        ("prove", "say which runs to prove"),
+        ("prove runs/kde nowhere", "nowhere is not a run, and holds none"),
         ("decompress cut.dalm -o other.npz", "cut short"),
         ("decompress bad.dalm -o other.npz", "damaged"),
     ],
 )
 def test_bad_input_is_refused_and_leaves_nothing(here, arguments, words, capsys):
-    compress("runs/kde", "data.npz", "good.dalm")
+    compress("runs/kde", "data.npz", "good.dalm", force=True)
     content = Path("good.dalm").read_bytes()
     Path("cut.dalm").write_bytes(content[:-9])
     Path("bad.dalm").write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])

@@ -168,7 +168,7 @@ def _gaps(board: Board, names: Sequence[str]) -> Iterator[Html]:
         if number(entry) is None and entry.get("note")
     ]
     unscored = [(entry.name, entry.run.absent["metrics"]) for entry in board.entries if entry.run and "metrics" in entry.run.absent]
-    yield absent("Not computed", empty + unscored)
+    yield absent("Where a dash stands", empty + unscored)
 
 
 def _meaning(board: Board) -> Html:

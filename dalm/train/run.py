@@ -202,6 +202,11 @@ class Run:
         return Run(folder, build(meta["model"], read_tensors(weights)[0]).to(device).eval(), meta)
 
 
+def runs_below(folder: Path) -> list[Path]:
+    """The folders of all runs at or below a folder, but for those that are being begun."""
+    return [path.parent for path in sorted(folder.glob("**/run.json")) if not path.parent.name.startswith(".")]
+
+
 def read_meta(folder: Path) -> Json:
     """The description in a run folder, checked for version and edits."""
     path = folder / "run.json"

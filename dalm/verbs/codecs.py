@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
@@ -17,7 +18,7 @@ from dalm.codec.classic import CODERS, Adaptive, Coder
 from dalm.core import DalmError
 from dalm.data import Data, load_data
 from dalm.models import Histogram
-from dalm.train.run import Json, read_meta, read_scores
+from dalm.train.run import Json, read_meta, read_scores, runs_below, unchanged
 
 ALONE = 500  # data that are compressed one by one
 
@@ -29,7 +30,7 @@ def codecs(
 
     Args:
         data: data with levels, or what `load_data` takes.
-        runs: a folder; the proven runs below it that were fitted to the same data are listed.
+        runs: a folder; the proven runs below it that were fitted to the same data are listed, and those whose proof failed.
         progress: told how many rows of how many are found.
         **options: of `load_data`.
 
@@ -92,15 +93,21 @@ def _timed(kind: str, name: str, data: Data, encode: Callable[[], bytes]) -> Jso
 
 
 def _proven(data: Data, runs: Path) -> Iterator[Json]:
-    """Runs on the same data whose likelihood became a file."""
-    for path in sorted(runs.glob("**/run.json")):
-        try:
-            meta = read_meta(path.parent)
-            found = read_scores(path.parent, meta) or {}
-        except DalmError:
-            continue
-        proof = found.get("proof") or {}
-        if meta["data"]["fingerprint"] == data.fingerprint and proof.get("sealed"):
-            folder, family = str(path.parent.relative_to(runs)), meta["model"]["family"]
-            name = family if folder == family else f"{family} ({folder})"
-            yield _row("model", name, data, proof["bytes"], encode_mb_s=proof["encode_mb_s"])
+    """Runs on the same data whose likelihood became a file, or should have."""
+    for path in runs_below(runs):
+        with contextlib.suppress(DalmError):
+            meta = read_meta(path)
+            if meta["data"]["fingerprint"] == data.fingerprint:
+                folder, family = str(path.relative_to(runs)), meta["model"]["family"]
+                yield from _weighed(family if folder in (family, ".") else f"{family} ({folder})", path, meta, data)
+
+
+def _weighed(name: str, path: Path, meta: Json, data: Data) -> Iterator[Json]:
+    try:
+        proof = (read_scores(path, meta) or {}).get("proof") or {}
+        if proof.get("bytes"):
+            unchanged(path, meta)
+            size = proof["bytes"] if proof["sealed"] else None
+            yield _row("model", name, data, size, encode_mb_s=proof["encode_mb_s"], error=proof["reason"])
+    except DalmError as error:
+        yield _row("model", name, data, None, error=str(error))
