@@ -236,6 +236,23 @@ def test_the_model_can_be_inside():
 GOLDEN = "44414c4d010800020001060202030402e25a186baebe810181d52f8f53ce97c6eb8d445104000000f988d2410000303304000000f988d24100003033"
 
 
+def test_chunks_that_are_not_there_are_refused():
+    model = Histogram(TINY)
+    content = packed_archive(model, X, chunk=25)
+    reader = decompress(io.BytesIO(content), len(content), lambda header: model)
+    assert len(reader.chunk(2)[0]) == 10
+    for k in (-1, 3):
+        with pytest.raises(DalmError, match=f"3 chunks, from 0 on; there is no chunk {k}"):
+            reader.chunk(k)
+
+
+def test_a_chunk_holds_few_enough_data_for_memory():
+    model, x = Histogram(Spec((1,), levels=2)), torch.zeros(25_000, 1, dtype=torch.uint8)
+    content = packed_archive(model, x)
+    reader = decompress(io.BytesIO(content), len(content), lambda header: model)
+    assert [len(rows) for rows, _ in reader] == [10_000, 10_000, 5_000]
+
+
 def test_golden_bytes():
     model = Histogram(Spec((6,), levels=2))
     x = (np.arange(24).reshape(4, 2, 3) % 2).astype(np.uint8)
@@ -339,8 +356,9 @@ def test_labels_keep_their_type(dtype):
     ("spec", "y", "reason"),
     [
         (TINY, np.full(60, 0.5), "labels to compress are whole numbers from 0 to 1, and these are float64"),
+        (TINY, np.zeros(120, int), r"a label for each of 60 data to compress, got labels of shape \(120,\)"),
         (TINY, np.full(60, "a"), "labels to compress are whole numbers from 0 to 1, and these are <U1"),
-        (TINY, np.zeros(59, int), r"expected 60 class labels from 0 to 1, got \(59,\) labels"),
+        (TINY, np.zeros(59, int), r"a label for each of 60 data to compress, got labels of shape \(59,\)"),
         (Spec((1, 2, 2), levels=3), np.zeros(60, int), "fitted to data without classes; leave them out"),
     ],
 )

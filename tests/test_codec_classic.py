@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dalm.codec.classic import ANS, BWT, CODERS, LZW, Adaptive, Delta, Huffman, Rice, RunLength
-from dalm.codec.classic.stream import section, smallest, varint
+from dalm.codec.stream import section, smallest, varint
 from dalm.core import DalmError
 
 OPTIONS = (Adaptive(1), Adaptive(2), RunLength(1), Delta(2), LZW(9), LZW(1), BWT(1), Rice(1), Rice(1000))
@@ -251,3 +251,10 @@ def table(*numbers):
 )
 def test_what_no_encoder_writes_is_refused(coder, body):
     assert not outcome(coder, varint(12, 3) + body)
+
+
+def test_a_table_without_its_words_is_refused():
+    stream = ANS().encode(np.repeat([0, 1, 2], [150, 50, 100]), 3)
+    for end in range(len(stream)):
+        with pytest.raises(DalmError):
+            ANS().decode(stream[:end])

@@ -23,7 +23,7 @@ from dalm.codec.classic.lzw import phrases, widths
 from dalm.codec.classic.move_to_front import from_ranks, from_tokens, ranks, tokens
 from dalm.codec.classic.rice import best
 from dalm.codec.classic.run_length import runs
-from dalm.codec.classic.stream import Reader, smallest, varint
+from dalm.codec.stream import Reader, smallest, varint
 from dalm.core import DalmError
 
 # Bits

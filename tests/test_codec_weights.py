@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from subjects import SUBJECTS
 from tiny import DIGITS
 from torch import nn
 
-from dalm.codec import Settings, compress, decompress, hash_of, pack, weights
+from dalm.codec import Settings, archive, compress, decompress, hash_of, pack, weights
 from dalm.core import DalmError, Density, Spec, build, config
 from dalm.models import PixelCNN
 from dalm.testing.subject import SMALL, TINY, examples
@@ -77,18 +78,44 @@ def test_steps_stay_within_what_can_be_stored(curvature):
     assert rounded.isfinite().all()
 
 
+def reconfigured(content: bytes, old: bytes, new: bytes) -> bytes:
+    """A packed model with another configuration."""
+    (size,) = struct.unpack_from("<I", content)
+    assert old in content[4 : 4 + size]
+    forged = content[4 : 4 + size].replace(old, new)
+    return struct.pack("<I", len(forged)) + forged + content[4 + size :]
+
+
 def test_a_model_that_asks_for_too_much_is_refused():
     content = pack(single(SUBJECTS["pixelcnn"].trained(TINY)))
-    for wide, words in ((b"70000", "option beyond"), (b"60000", "numbers, more than")):
-        (size,) = struct.unpack_from("<I", content)
-        forged = content[4 : 4 + size].replace(b'"width":8', b'"width":' + wide)
+    for old, new, words in (
+        (b'"width":8', b'"width":70000', "option beyond"),
+        (b'"width":8', b'"width":60000', "numbers, more than"),
+        (b'"depth":2', b'"depth":60000', "60000 layers, more than its bytes can tell of"),
+    ):
         with pytest.raises(DalmError, match=words):
-            weights.unpack(struct.pack("<I", len(forged)) + forged + content[4 + size :])
+            weights.unpack(reconfigured(content, old, new))
     model = single(SUBJECTS["pixelcnn"].trained(TINY))
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] = math.nan
     with pytest.raises(DalmError, match="not finite"):
         weights.unpack(pack(model))
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-310, -1.0])
+def test_a_model_inside_whose_arithmetic_fails_is_refused(width):
+    model = SUBJECTS["kde"].trained(TINY)
+    content = as_file(model, X, embed=True)
+    file, forged = io.BytesIO(content), io.BytesIO()
+    header, model = archive.read_header(file), weights.unpack(archive.read_part(file, len(content)))
+    model.width.fill_(width)
+    forged.write(replace(header, model=hash_of(model)).pack())
+    archive.write_part(forged, pack(model))
+    forged.write(file.read())
+    size = forged.tell()
+    forged.seek(0)
+    with pytest.raises(DalmError, match="cannot be decoded"):
+        list(decompress(forged, size, lambda header: model))
 
 
 @pytest.mark.parametrize(("family", "conditional"), [("vae", False), ("vae", True), ("pixelcnn", True)])

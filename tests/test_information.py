@@ -192,6 +192,7 @@ def test_single_precision_is_normalised():
         (lambda: information.mutual_information(torch.full((2, 2), 0.5)), "sums from 2 to 2"),
         (lambda: information.kl(tables(3), tables(4)), "got 3 and 4"),
         (lambda: information.jensen_shannon(tables(3), tables(1)), "got 3 and 1"),
+        (lambda: information.cross_entropy(tables(2, 3), tables(4, 3)), r"got shapes \(2, 3\) and \(4, 3\)"),
         (lambda: information.entropy(tables(3), "bit"), "nats or bits, got 'bit'"),
     ],
 )
@@ -608,6 +609,14 @@ LINE = torch.arange(64.0)
 def test_samples_that_do_not_fit_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_neighbours_do_not_care_for_the_unit(scale):
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = x + torch.randn(200, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    plain, scaled = (estimators.knn_mutual_information(x * by, y).value for by in (1.0, scale))
+    assert scaled == pytest.approx(plain, abs=1e-9)
 
 
 # Mutants: one bug each, and the check that must catch it

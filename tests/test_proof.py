@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tiny import DIGITS, listing, run_of
 import dalm
 from dalm.cli import main
 from dalm.core import DalmError
-from dalm.train.run import read_scores
+from dalm.train.run import read_scores, written
 from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
 
@@ -208,3 +209,40 @@ def test_codecs_tell_how_far_they_are(tmp_path):
 def test_codecs_refuse_real_numbers(capsys):
     assert main(["codecs", "ring8"]) == 2
     assert "ring8 holds real numbers" in capsys.readouterr().err
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    place = tmp_path / ("long name " * 24 + ".dalm")
+    with written(place) as first:
+        first.write(b"first")
+        with pytest.raises(DalmError, match="another process is writing"), written(place):
+            pass
+    assert place.read_bytes() == b"first"
+    with pytest.raises(TypeError, match="bytes-like"), written(place) as second:
+        second.write("no bytes")
+    assert place.read_bytes() == b"first"
+    assert list(listing(tmp_path)) == [place.name]
+
+
+def test_devices_and_links_stay(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DalmError, match="pipe is a device or a pipe"):
+        compress("runs/kde", "data.npz", tmp_path / "pipe", force=True)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "file")
+    compress("runs/kde", "data.npz", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "file").read_bytes().startswith(b"DALM")
+
+
+@pytest.mark.parametrize("claim", [float("nan"), float("inf"), 99.0])
+def test_no_seal_for_a_claim_that_is_no_number_or_too_small(claim):
+    assert module._verdict(None, 100, 100.0)["sealed"]
+    assert not module._verdict(None, 300, claim)["sealed"]
+
+
+def test_a_proof_runs_nothing_of_the_current_folder(tmp_path, monkeypatch):
+    shutil.copytree("runs/kde", tmp_path / "kde")
+    (tmp_path / "constriction.py").write_text("raise SystemExit('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    assert prove("kde")["sealed"]

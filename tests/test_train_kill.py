@@ -63,8 +63,9 @@ def test_sigkill_and_resume(tmp_path, undisturbed):
     assert resumed(tmp_path / "run") == undisturbed
 
 
-def test_ctrl_c_says_how_to_resume(tmp_path, undisturbed):
-    ended = interrupt(tmp_path / "run", signal.SIGINT)
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_says_how_to_resume(tmp_path, undisturbed, sign):
+    ended = interrupt(tmp_path / "run", sign)
     assert ended.returncode == 130, ended.stderr
     assert "--resume" in ended.stderr
     assert str(tmp_path / "run") in ended.stderr.replace("\n", "")

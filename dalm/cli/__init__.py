@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,6 +166,8 @@ PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryErr
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for a failure, 2 for bad input (a path too), 130 when stopped."""
+    if argv is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # a machine that shuts down loses nothing
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())

@@ -10,6 +10,8 @@ from typing import Any
 
 from dalm.cli.fields import Field, data_fields, load, option, parse, place, places, show_list
 
+MOST_THREADS = 256
+
 
 def compress(arguments: list[str]) -> int:
     """Compress data with the model of a run: dalm compress RUN DATA.npz -o DATA.dalm."""
@@ -154,6 +156,7 @@ def _threads(asked: dict[str, Any]) -> None:
     from dalm.core import within
 
     within("dalm", 0, threads=asked["threads"])
+    within("dalm", 0, MOST_THREADS, threads=asked["threads"])
     if asked["threads"]:
         torch.set_num_threads(asked["threads"])
 

@@ -34,6 +34,7 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from dalm.codec.stream import Reader, varint
 from dalm.core import DalmError, Spec
 
 MAGIC, VERSION = b"DALM", 1
@@ -42,6 +43,7 @@ BITS_BACK, LABELS, INSIDE, RESHAPED = 1, 2, 4, 8
 LARGEST = 1 << 24  # entries of a chunk: bounds the memory that a file can ask for
 MOST = 1 << 16  # levels and samples
 AXES = 64  # as many as numpy takes
+LONGEST = 2048  # bytes of a header
 HASH = 8  # bytes
 START, HASHES, CRC, PART = struct.Struct("<4sBB"), struct.Struct(f"<{HASH}s{HASH}s"), struct.Struct("<I"), struct.Struct("<II")
 
@@ -81,7 +83,7 @@ class Header:
         numbers = [self.spec.levels or 0, self.spec.classes, len(self.spec.shape), *self.spec.shape]
         numbers += [len(self.shape), *self.shape] * reshaped + [self.samples] * (self.samples > 0) + [self.count, self.chunk]
         types = [DTYPES.index(dtype) for dtype in (self.dtype, self.labels) if dtype]
-        body = START.pack(MAGIC, VERSION, flags) + bytes(types) + b"".join(map(_packed, numbers))
+        body = START.pack(MAGIC, VERSION, flags) + bytes(types) + varint(*numbers)
         body += HASHES.pack(self.model, self.checksum)
         return body + CRC.pack(zlib.crc32(body))
 
@@ -89,11 +91,6 @@ class Header:
     def chunks(self) -> int:
         """How many chunks follow."""
         return -(-self.count // self.chunk)
-
-
-def _packed(number: int) -> bytes:
-    low, more = number & 127, number >> 7
-    return bytes([low | 128]) + _packed(more) if more else bytes([low])
 
 
 def read_exactly(file: BinaryIO, size: int) -> bytes:
@@ -110,57 +107,38 @@ def read_header(file: BinaryIO) -> Header:
     Raises:
         DalmError: no archive, of a newer version, cut short, damaged, or asking for the impossible.
     """
-    start = file.read(START.size)
-    if start[:4] != MAGIC:
+    reader = Reader(file.read(LONGEST))
+    if reader.stream[:4] != MAGIC:
         raise DalmError("this is no dalm archive: it does not begin with DALM")
-    if len(start) > 4 and start[4] != VERSION:
-        raise DalmError(f"the archive has version {start[4]}, and this dalm reads version {VERSION}; use a newer dalm")
-    front = _Front(file, start + read_exactly(file, START.size - len(start)))
-    header = front.header()
-    if CRC.unpack(read_exactly(file, CRC.size))[0] != zlib.crc32(front.body):
+    _, version, flags = START.unpack(reader.take(START.size))
+    if version != VERSION:
+        raise DalmError(f"the archive has version {version}, and this dalm reads version {VERSION}; use a newer dalm")
+    header = _header(reader, flags)
+    body = reader.stream[: reader.at]
+    if CRC.unpack(reader.take(CRC.size))[0] != zlib.crc32(body):
         raise DalmError("the archive's header is damaged: its checksum does not match")
-    if header is None or header.pack()[: -CRC.size] != front.body:
+    if header is None or header.pack() != reader.stream[: reader.at]:
         raise DalmError("the archive's header asks for something that no dalm writes; it is damaged or was made up")
+    file.seek(reader.at)
     return header
 
 
-class _Front:
-    """Reads a header and remembers its bytes."""
+def _header(reader: Reader, flags: int) -> Header | None:
+    """What the bytes after the flags say, if it is possible."""
+    types = reader.take(2 if flags & LABELS else 1)
+    levels, classes, inner = reader.number(MOST), reader.number(LARGEST), _shape(reader)
+    outer = _shape(reader) if flags & RESHAPED else inner
+    samples = reader.number(MOST) if flags & BITS_BACK else 0
+    count, chunk, (model, checksum) = reader.number(1 << 56), reader.number(LARGEST), HASHES.unpack(reader.take(HASHES.size))
+    size = math.prod(inner)
+    if not (0 < chunk * size <= LARGEST and math.prod(outer) == size and count and inner and levels > 1 and max(types) < len(DTYPES)):
+        return None
+    dtype, labels = [*(DTYPES[k] for k in types), ""][:2]
+    return Header(Spec(inner, levels, classes), dtype, outer, count, chunk, model, checksum, labels, bool(flags & INSIDE), samples)
 
-    def __init__(self, file: BinaryIO, start: bytes) -> None:
-        self.file, self.body = file, start
 
-    def header(self) -> Header | None:
-        """What the bytes say, if it is possible."""
-        flags = self.body[-1]
-        types = [*self._take(1), *(self._take(1) if flags & LABELS else b"")]
-        levels, classes, inner = self._number(), self._number(), self._shape()
-        outer = self._shape() if flags & RESHAPED else inner
-        samples = self._number() if flags & BITS_BACK else 0
-        count, chunk, (model, checksum) = self._number(), self._number(), HASHES.unpack(self._take(HASHES.size))
-        size = math.prod(inner)
-        fits = 0 < chunk * size <= LARGEST and math.prod(outer) == size
-        if not (fits and count and inner and 2 <= levels <= MOST and samples <= MOST and max(types) < len(DTYPES)):
-            return None
-        dtype, labels = [*(DTYPES[k] for k in types), ""][:2]
-        return Header(Spec(inner, levels, classes), dtype, outer, count, chunk, model, checksum, labels, bool(flags & INSIDE), samples)
-
-    def _take(self, size: int) -> bytes:
-        content = read_exactly(self.file, size)
-        self.body += content
-        return content
-
-    def _number(self) -> int:
-        value = 0
-        for k in range(9):
-            (byte,) = self._take(1)
-            value |= (byte & 127) << 7 * k
-            if byte < 128:
-                break
-        return value
-
-    def _shape(self) -> tuple[int, ...]:
-        return tuple(self._number() for _ in range(min(AXES, self._number())))
+def _shape(reader: Reader) -> tuple[int, ...]:
+    return tuple(reader.number(LARGEST) for _ in range(reader.number(AXES)))
 
 
 def write_part(file: BinaryIO, payload: bytes) -> None:

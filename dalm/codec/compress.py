@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import constriction
 import numpy as np
@@ -18,12 +18,13 @@ from torch import Tensor
 
 from dalm.codec import archive, bitsback, chain, weights
 from dalm.codec.archive import Header
-from dalm.codec.tables import LEVELS, Progress, Tally, Words, class_weights, flat, symbols
+from dalm.codec.tables import Progress, Tally, Words, class_weights, flat, symbols
 from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Variational, config, within
 from dalm.dist import fixed
 
 Array = NDArray[np.generic]
 BATCH = 1000
+CHUNK = 10_000  # data, unless the caller says otherwise: a predictor keeps up to some 100 kB for each
 
 
 @dataclass(frozen=True)
@@ -131,15 +132,18 @@ class Coder:
                 return chain.decode(self.model, words, n, given, self.batch, self.progress), y
             assert isinstance(self.model, Variational)
             return bitsback.decode(self.model, words, n, given, self.samples, self.batch, self.progress), y
-        except (AssertionError, ValueError, IndexError, RuntimeError) as error:
+        except DalmError:
+            raise
+        except Exception as error:  # a hostile model can make arithmetic raise anything
             raise DalmError(f"a chunk of the archive cannot be decoded: {error}") from error
 
-    def _label_tables(self, n: int) -> Tensor:
-        return fixed.table(class_weights(self.model)).expand(n, -1)
+    def _label_model(self) -> Any:
+        """The classes' probabilities, as constriction takes them."""
+        return constriction.stream.model.Categorical(flat(fixed.table(class_weights(self.model)))[0], perfect=False)
 
     def _labels(self, y: Tensor) -> Words:
         coder = constriction.stream.queue.RangeEncoder()
-        coder.encode(symbols(y), LEVELS, flat(self._label_tables(len(y))))
+        coder.encode(symbols(y), self._label_model())
         words: Words = coder.get_compressed()
         return np.concatenate([np.array([len(words)], np.uint32), words])
 
@@ -148,7 +152,7 @@ class Coder:
         if not 0 < count < len(words):
             raise DalmError("a chunk of the archive is damaged: its labels do not fit into it")
         coder = constriction.stream.queue.RangeDecoder(words[1 : count + 1])
-        return torch.from_numpy(coder.decode(LEVELS, flat(self._label_tables(n)))).long(), words[count + 1 :]
+        return torch.from_numpy(coder.decode(self._label_model(), n)).long(), words[count + 1 :]
 
 
 def compress(
@@ -199,17 +203,17 @@ def compress(
 def _header(model: Generative, x: Array, y: Array | None, settings: Settings) -> Header:
     """The header of an archive to be, without a checksum."""
     samples, spec = settings.samples if by_bits_back(model) else 0, model.spec
-    if not len(x):
+    if not x.ndim or not len(x):
         raise DalmError("there are no data to compress")
     dtype, most = _dtype(x), archive.LARGEST // spec.dims
     if not dtype:
         raise DalmError(f"data to compress are whole numbers from 0 to {(spec.levels or 0) - 1}, and these are {x.dtype}")
     if x.ndim < 2 or math.prod(x.shape[1:]) != spec.dims:
         raise DalmError(f"the model is of data of shape {spec.shape}, and these have shape {x.shape[1:]}")
-    chunk = min(len(x), settings.chunk or max(1, most // 2))
+    chunk = min(len(x), settings.chunk or max(1, min(CHUNK, most // 2)))
     if chunk > most:
         raise DalmError(f"a chunk holds at most {most:,} data of {spec.dims:,} entries, so that it fits into memory; got {chunk:,}")
-    labels = "" if y is None else _label_type(y, spec)
+    labels = "" if y is None else _label_type(y, len(x), spec)
     return Header(spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), labels=labels, inside=settings.embed, samples=samples)
 
 
@@ -219,11 +223,13 @@ def _dtype(x: Array) -> str:
     return name if name in archive.DTYPES else ""
 
 
-def _label_type(y: Array, spec: Spec) -> str:
+def _label_type(y: Array, n: int, spec: Spec) -> str:
     if not spec.classes:
         raise DalmError("the data have labels y, and the model was fitted to data without classes; leave them out")
     if not (dtype := _dtype(y)):
         raise DalmError(f"labels to compress are whole numbers from 0 to {spec.classes - 1}, and these are {y.dtype}")
+    if y.shape != (n,):
+        raise DalmError(f"there is a label for each of {n:,} data to compress, got labels of shape {y.shape}")
     return dtype
 
 
@@ -278,6 +284,8 @@ class Reader:
     def chunk(self, k: int) -> tuple[Array, Array | None]:
         """Data (n, *shape) in their original type, and labels, of chunk k alone."""
         header = self.header
+        if not 0 <= k < len(self.places):
+            raise DalmError(f"the archive has {len(self.places):,} chunks, from 0 on; there is no chunk {k}")
         n = min(header.chunk, header.count - k * header.chunk)
         self.file.seek(self.places[k])
         x, y = self.coder.decode(archive.read_part(self.file, self.size), n, bool(header.labels))

@@ -170,7 +170,7 @@ def _unpack(content: bytes) -> Generative:
     from safetensors.torch import load
 
     size, at = SIZE.unpack_from(content)[0], SIZE.size
-    model, at = _made(json.loads(content[at : at + size])), at + size
+    model, at = _made(json.loads(content[at : at + size]), len(content) // ENTRY.size), at + size
     parameters = dict(model.named_parameters())
     entries, at = list(ENTRY.iter_unpack(content[at : at + ENTRY.size * len(parameters)])), at + ENTRY.size * len(parameters)
     (count,), at = SIZE.unpack_from(content, at), at + SIZE.size
@@ -190,8 +190,10 @@ def _unpack(content: bytes) -> Generative:
     return model
 
 
-def _made(options: dict[str, Any]) -> Generative:
-    """The model of a configuration, if it is of a size that fits into memory."""
+def _made(options: dict[str, Any], tensors: int) -> Generative:
+    """The model of a configuration, if it is of a size that fits into memory and has at most so many tensors."""
+    if options.get("depth", 0) > tensors:
+        raise DalmError(f"the model inside the archive has {options['depth']} layers, more than its bytes can tell of")
     if any(whole(value) and abs(value) > LARGEST_OPTION for value in options.values()):
         raise DalmError(f"the model inside the archive has an option beyond {LARGEST_OPTION:,}")
     with torch.device("meta"):

@@ -237,6 +237,8 @@ def _knn_entropy(x: Rows, k: int) -> float:
 
 
 def _knn_mutual_information(both: Rows, k: int, split: int) -> float:
+    scale = np.abs(both).max(0)
+    both = both / np.where(scale > 0, scale, 1)  # else squares of large numbers overflow
     std = both.std(0)
     both = both / np.where(std > 0, std, 1)
     nearer = np.nextafter(_reach(both, both, k + 1), 0)

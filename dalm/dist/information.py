@@ -120,6 +120,10 @@ def _alike(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     p, q = _probabilities(p), _probabilities(q)
     if p.shape[-1] != q.shape[-1]:
         raise ValueError(f"expected two distributions over the same outcomes, got {p.shape[-1]} and {q.shape[-1]} of them")
+    try:
+        torch.broadcast_shapes(p.shape, q.shape)
+    except RuntimeError:
+        raise ValueError(f"expected as many distributions p as q, got shapes {tuple(p.shape)} and {tuple(q.shape)}") from None
     return p, q
 
 

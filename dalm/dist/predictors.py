@@ -33,11 +33,11 @@ class Independent:
     """
 
     def __init__(self, weights: Tensor, n: int) -> None:
-        self.tables, self.n, self.at = fixed.table(weights), n, 0
+        self.weights, self.n, self.at = weights, n, 0
 
     def predict(self) -> Tensor:
         """(n, 1, levels)."""
-        return self.tables[self.at].expand(self.n, 1, -1)
+        return fixed.table(self.weights[self.at]).expand(self.n, 1, -1)
 
     def update(self, values: Tensor) -> None:
         """(n, 1)."""

@@ -158,7 +158,7 @@ class Noise(Autoregressive, Absorber):
 
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """All levels alike."""
-        return Independent(self.mean.new_ones(self.spec.dims, self.spec.levels or 1), n)
+        return Independent(self.mean.new_ones(1, self.spec.levels or 1).expand(self.spec.dims, -1), n)
 
 
 REFERENCES: tuple[type[Generative], ...] = (Copycat, Histogram, Noise)

@@ -5,6 +5,7 @@ A file is written beside its place and then renamed, so a kill at any moment lea
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -32,14 +33,37 @@ Json = dict[str, Any]
 
 @contextmanager
 def written(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when it is whole, and not at all otherwise."""
-    beside = path.with_name(f".{path.name}.partial")
-    try:
-        with beside.open("w+b") as file:
+    """A file that appears under its name when it is whole, and not at all otherwise.
+
+    Raises:
+        DalmError: another process is writing it.
+    """
+    beside = path.with_name(f".{path.name[:200]}.partial")
+    with _locked(beside, path) as file:
+        try:
             yield file
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+            file.flush()
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def _locked(beside: Path, path: Path) -> BinaryIO:
+    """An empty file that no other process writes, while it is open."""
+    while True:
+        file = os.fdopen(os.open(beside, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise DalmError(f"another process is writing {path}; wait for it, or choose another name") from None
+        except OSError:  # a file system without locks
+            pass
+        if beside.exists() and os.path.samestat(beside.stat(), os.fstat(file.fileno())):
+            file.truncate()
+            return file
+        file.close()  # the one that held it has given it its name in the meantime
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -204,7 +228,7 @@ class Run:
 
 def runs_below(folder: Path) -> list[Path]:
     """The folders of all runs at or below a folder, but for those that are being begun."""
-    return [path.parent for path in sorted(folder.glob("**/run.json")) if not path.parent.name.startswith(".")]
+    return [path.parent for path in sorted(folder.glob("**/run.json")) if path.is_file() and not path.parent.name.startswith(".")]
 
 
 def read_meta(folder: Path) -> Json:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,33 +154,34 @@ def decompress(
         header = reader.header
         if header.labels and target.suffix == ".npy":
             raise DalmError(f"{path} holds labels too, and a .npy file one array only; write a .npz file")
-        _unpack(reader, target)
+        with written(target) as beside:
+            _unpack(reader, beside, bundled=target.suffix == ".npz")
     told: Json = {"count": header.count, "shape": header.shape, "dtype": np.dtype(header.dtype).name, "labels": bool(header.labels)}
     return told | {"seconds": time.perf_counter() - began}
 
 
-def _unpack(reader: Reader, target: Path) -> None:
-    """Write the data of an archive; they go through a file, since they may be larger than memory."""
-    with tempfile.TemporaryDirectory(dir=target.absolute().parent) as folder:
-        x, y = _unpacked(reader, Path(folder) / "x.npy")
-        if target.suffix == ".npy":
-            os.replace(Path(folder) / "x.npy", target)
-        else:
-            known: Json = {} if y is None else {"y": y}
-            with written(target) as beside:
-                np.savez(beside, x=x, **known)
+def _unpack(reader: Reader, file: BinaryIO, bundled: bool) -> None:
+    """Write the data of an archive as .npy, or with their labels as .npz; chunk by chunk, since they may be larger than memory."""
+    if not bundled:
+        _write_rows(reader, file)
+        return
+    with zipfile.ZipFile(file, "w") as bundle:
+        with bundle.open("x.npy", "w", force_zip64=True) as entry:
+            labels = _write_rows(reader, entry)
+        if labels:
+            with bundle.open("y.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.concatenate(labels))
 
 
-def _unpacked(reader: Reader, beside: Path) -> tuple[Any, Any]:
-    """All data of an archive, in a memory-mapped file, and their labels."""
-    x = np.lib.format.open_memmap(beside, "w+", reader.header.dtype, (reader.header.count, *reader.header.shape))
-    labels, at = [], 0
+def _write_rows(reader: Reader, file: IO[bytes]) -> list[Array]:
+    """Write all data of an archive as .npy; returns their labels."""
+    header, labels = reader.header, []
+    about = {"descr": header.dtype, "fortran_order": False, "shape": (header.count, *header.shape)}
+    np.lib.format.write_array_header_1_0(file, about)
     for rows, y in reader:
-        x[at : at + len(rows)] = rows
-        at += len(rows)
+        file.write(rows.tobytes())
         labels += [] if y is None else [y]
-    x.flush()
-    return x, np.concatenate(labels) if labels else None
+    return labels
 
 
 def _find(header: Header, place: str | Path | None) -> Generative:

@@ -113,11 +113,13 @@ def writable(out: str | Path) -> Path:
     path = Path(out)
     if path.is_dir():
         raise DalmError(f"{path} is a folder; give the name of a file in it, such as {path / 'out.npz'}")
+    if path.exists() and not path.is_file():
+        raise DalmError(f"{path} is a device or a pipe, which a file would replace; give the name of a file")
     if not path.parent.is_dir():
         raise DalmError(f"there is no folder {path.parent} to write {path.name} into; make it first")
     if not os.access(path.parent, os.W_OK):
         raise DalmError(f"the folder {path.parent} cannot be written to; choose another place for {path.name}")
-    return path
+    return path.resolve() if path.is_symlink() else path
 
 
 def catalogue() -> list[Json]:

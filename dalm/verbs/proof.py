@@ -74,7 +74,7 @@ def _weigh(run: Run, x: Tensor, samples: int) -> Json:
 def _verdict(wrong: str | None, size: int, claim: float) -> Json:
     if wrong:
         return {"sealed": False, "reason": wrong}
-    if size > ALLOWED[0] * claim + ALLOWED[1]:
+    if not (math.isfinite(claim) and size <= ALLOWED[0] * claim + ALLOWED[1]):
         most = ALLOWED[0] * claim + ALLOWED[1]
         reason = (
             f"the file has {size:,} bytes; the likelihood claims {claim:,.0f}, which allows {most:,.0f} (0.1 % and {ALLOWED[1]} bytes more)"
@@ -91,7 +91,7 @@ def _misread(run: Path, x: Tensor, threads: int) -> tuple[str | None, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "x.npy"
         options = ["--run", str(run), "--out", str(out), "--batch", str(BATCHES[1]), "--threads", str(threads)]
-        command = [sys.executable, "-m", "dalm.cli", "decompress", str(run / "proof.dalm"), *options]
+        command = [sys.executable, "-P", "-m", "dalm.cli", "decompress", str(run / "proof.dalm"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             return f"the file did not decode in another process: {done.stderr.strip()}", math.inf

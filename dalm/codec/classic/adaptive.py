@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.bits import WORD, bit_lengths
 from dalm.codec.classic.coder import Coder, check_symbols
-from dalm.codec.classic.stream import Reader, Whole, damaged, varint
+from dalm.codec.stream import Reader, Whole, damaged, varint
 from dalm.codec.tables import LEVELS
 from dalm.core import within
 from dalm.dist.fixed import PARTS, PRECISION

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dalm.codec.classic.rice import Rice
-from dalm.codec.classic.stream import Reader, Whole, damaged, section
+from dalm.codec.stream import Reader, Whole, damaged, section
 
 
 def read_table(reader: Reader) -> NDArray[np.int64]:

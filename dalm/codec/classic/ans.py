@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.alphabet import read_table, read_used, used, write_table, write_used
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import Reader, Whole, damaged, smallest, word_bytes
+from dalm.codec.stream import Reader, Whole, damaged, smallest, word_bytes
 from dalm.dist import fixed
 
 TOTAL = 1 << 16
@@ -65,7 +65,10 @@ class ANS(Coder):
         # The stream's length bounds no count: the symbol of rank 0 leaves an empty state empty, at no cost.
         if len(weights) != len(found) or (count <= TOTAL and weights.sum() != count):
             raise damaged(f"its {len(weights)} weights are not those of {count:,} symbols")
-        return found.astype(smallest(levels))[_ranks(reader, parts(weights), count)]
+        ranks = _ranks(reader, parts(weights), count)
+        if not np.array_equal(weigh(np.bincount(ranks, minlength=len(found))), weights):
+            raise damaged("its symbols are not as frequent as its weights say")
+        return found.astype(smallest(levels))[ranks]
 
 
 def weigh(counts: NDArray[np.int64]) -> NDArray[np.int64]:

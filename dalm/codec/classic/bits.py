@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dalm.codec.classic.stream import Reader, Whole, damaged
+from dalm.codec.stream import Reader, Whole, damaged
 
 WORD = 32
 """Bits of a word, and of a number at most: a number then touches no more than two words."""

@@ -29,7 +29,7 @@ from dalm.codec.classic.adaptive import Adaptive
 from dalm.codec.classic.alphabet import read_used, used, write_used
 from dalm.codec.classic.coder import Coder
 from dalm.codec.classic.move_to_front import from_ranks, from_tokens, ranks, tokens
-from dalm.codec.classic.stream import Reader, Whole, damaged, smallest, varint
+from dalm.codec.stream import Reader, Whole, damaged, smallest, varint
 from dalm.core import within
 
 
@@ -83,9 +83,8 @@ def transform(symbols: Whole) -> tuple[Whole, int]:
 def restore(column: NDArray[np.int64], row: int) -> NDArray[np.int64]:
     """The message (N,) whose transform it is."""
     full = np.insert(column + 1, row, 0)
-    following = np.argsort(full, kind="stable").tolist()
-    at, rows = row, []
-    for _ in range(len(column)):
-        at = following[at]
-        rows.append(at)
+    following, rows = np.argsort(full, kind="stable").astype(np.int32).data, np.empty(len(column), np.int32)
+    at, out = row, rows.data
+    for k in range(len(column)):
+        out[k] = at = following[at]
     return full[rows] - 1

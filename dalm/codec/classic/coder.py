@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from dalm.codec.classic.stream import LARGEST, MOST_LEVELS, Reader, Whole, damaged, smallest, varint
+from dalm.codec.stream import LARGEST, MOST_LEVELS, Reader, Whole, damaged, smallest, varint
 from dalm.core import DalmError, whole
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.adaptive import Adaptive
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import Reader, Whole
+from dalm.codec.stream import Reader, Whole
 from dalm.core import within
 
 

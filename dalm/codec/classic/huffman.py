@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from dalm.codec.classic.alphabet import read_table, read_used, used, write_table, write_used
 from dalm.codec.classic.bits import pack
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import Reader, Whole, damaged, smallest, varint
+from dalm.codec.stream import Reader, Whole, damaged, smallest, varint
 
 LONGEST = 31
 """Bits of a word, at most."""

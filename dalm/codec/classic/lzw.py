@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.bits import bit_lengths, pack, take
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import LARGEST, Reader, Whole, damaged, smallest, varint
+from dalm.codec.stream import LARGEST, Reader, Whole, damaged, smallest, varint
 from dalm.core import within
 
 WIDEST = 24

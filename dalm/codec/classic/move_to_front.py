@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dalm.codec.classic.bits import bit_lengths
-from dalm.codec.classic.stream import Whole, damaged
+from dalm.codec.stream import Whole, damaged
 
 DIGITS = 2
 """Tokens below this are digits of a run; a rank r > 0 is the token r + 1."""

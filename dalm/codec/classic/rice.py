@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.bits import pack, take
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import LARGEST, Reader, Whole, damaged, varint
+from dalm.codec.stream import LARGEST, Reader, Whole, damaged, varint
 from dalm.core import within
 
 PARAMETER = 4

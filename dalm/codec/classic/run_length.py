@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.adaptive import Adaptive
 from dalm.codec.classic.coder import Coder
-from dalm.codec.classic.stream import Reader, Whole, damaged, section
+from dalm.codec.stream import Reader, Whole, damaged, section
 from dalm.core import within
 
 RUN = 256
