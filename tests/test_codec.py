@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 import struct
@@ -246,11 +247,15 @@ def test_chunks_that_are_not_there_are_refused():
             reader.chunk(k)
 
 
-def test_a_chunk_holds_few_enough_data_for_memory():
-    model, x = Histogram(Spec((1,), levels=2)), torch.zeros(25_000, 1, dtype=torch.uint8)
+def test_a_chunk_holds_few_enough_data_for_memory(monkeypatch):
+    model, x = Histogram(Spec((1,), levels=2)), torch.zeros(25, 1, dtype=torch.uint8)
+    monkeypatch.setattr(importlib.import_module("dalm.codec.compress"), "MEMORY", 10 * 64)
     content = packed_archive(model, x)
     reader = decompress(io.BytesIO(content), len(content), lambda header: model)
-    assert [len(rows) for rows, _ in reader] == [10_000, 10_000, 5_000]
+    assert [len(rows) for rows, _ in reader] == [10, 10, 5]
+    monkeypatch.setattr(importlib.import_module("dalm.codec.compress"), "MEMORY", 4 * 64)
+    with pytest.raises(DalmError, match="chunks of 10 data would not fit into memory"):
+        decompress(io.BytesIO(content), len(content), lambda header: model)
 
 
 def test_golden_bytes():
@@ -374,7 +379,7 @@ def test_labels_that_would_be_lost_are_refused(spec, y, reason):
         ({"samples": 70_000}, "samples is from 1 to 65536, got 70000"),
         ({"chunk": -1}, "chunk is at least 0, got -1"),
         ({"batch": 1.5}, "batch is a whole number, got 1.5"),
-        ({"chunk": 70_000}, "a chunk holds at most 65,536 data of 256 entries"),
+        ({"chunk": 70_000}, "a chunk holds at most 65,536 of these data"),
     ],
 )
 def test_settings_that_no_archive_can_have_are_refused(settings, reason):

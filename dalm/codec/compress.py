@@ -24,7 +24,7 @@ from dalm.dist import fixed
 
 Array = NDArray[np.generic]
 BATCH = 1000
-CHUNK = 10_000  # data, unless the caller says otherwise: a predictor keeps up to some 100 kB for each
+MEMORY = 1 << 32  # bytes that coding a chunk may need, about
 
 
 @dataclass(frozen=True)
@@ -205,16 +205,24 @@ def _header(model: Generative, x: Array, y: Array | None, settings: Settings) ->
     samples, spec = settings.samples if by_bits_back(model) else 0, model.spec
     if not x.ndim or not len(x):
         raise DalmError("there are no data to compress")
-    dtype, most = _dtype(x), archive.LARGEST // spec.dims
+    dtype, most = _dtype(x), _most(model, y is not None)
     if not dtype:
         raise DalmError(f"data to compress are whole numbers from 0 to {(spec.levels or 0) - 1}, and these are {x.dtype}")
     if x.ndim < 2 or math.prod(x.shape[1:]) != spec.dims:
         raise DalmError(f"the model is of data of shape {spec.shape}, and these have shape {x.shape[1:]}")
-    chunk = min(len(x), settings.chunk or max(1, min(CHUNK, most // 2)))
+    chunk = min(len(x), settings.chunk or max(1, most))
     if chunk > most:
-        raise DalmError(f"a chunk holds at most {most:,} data of {spec.dims:,} entries, so that it fits into memory; got {chunk:,}")
+        raise DalmError(f"a chunk holds at most {most:,} of these data, so that it fits into memory; got {chunk:,}")
     labels = "" if y is None else _label_type(y, len(x), spec)
     return Header(spec, dtype, x.shape[1:], len(x), chunk, hash_of(model), labels=labels, inside=settings.embed, samples=samples)
+
+
+def _most(model: Generative, labels: bool) -> int:
+    """How many data a chunk may hold."""
+    most = archive.LARGEST // model.spec.dims
+    if not isinstance(model, Autoregressive):
+        return most
+    return min(most, max(1, MEMORY // (model.held() * (model.spec.classes if model.conditional and not labels else 1))))
 
 
 def _dtype(x: Array) -> str:
@@ -264,6 +272,8 @@ def decompress(
         )
     if model.spec != header.spec or by_bits_back(model) != bool(header.samples) or (header.labels and not model.spec.classes):
         raise DalmError("the archive's header does not suit its model; it is damaged or was made up")
+    if header.chunk > 2 * _most(model, bool(header.labels)):  # another dalm may have reckoned otherwise
+        raise DalmError(f"the archive's chunks of {header.chunk:,} data would not fit into memory; it was made up")
     return Reader(file, size, header, archive.survey(file, header, size), Coder(model, header.samples, batch, progress))
 
 

@@ -26,6 +26,10 @@ class Autoregressive(Density):
         """In which order the entries of a flat datum are predicted, (dims,)."""
         return torch.arange(self.spec.dims)
 
+    def held(self) -> int:
+        """About how many bytes a predictor keeps for each datum, from which follows how many data are coded together."""
+        return 64 * self.spec.dims
+
 
 class Variational(Bound):
     """A density with a standard normal code z and a normal approximation of its posterior, which bits-back coding needs."""

@@ -220,6 +220,10 @@ class KDE(Autoregressive, Absorber):
             noisy = noisy.round().clamp(0, self.spec.levels - 1)
         return noisy.view(n, *self.spec.shape)
 
+    def held(self) -> int:
+        """A weight for each remembered row, and three numbers for each that counts."""
+        return 28 * len(self.rows) // (self.spec.classes if self.conditional else 1)
+
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """Conditionals of the mixture over all remembered rows of the class."""
         tables = kernel_masses(self.width.item(), self.spec.levels or 0)

@@ -231,6 +231,10 @@ class PixelCNN(Autoregressive, Learner):
         """Pixel by pixel, the channels of each in turn."""
         return torch.arange(self.spec.dims).view(self.grid[0], -1).T.flatten()
 
+    def held(self) -> int:
+        """Some numbers for each channel of the last row in each layer."""
+        return 56 * self.grid[2] * self.place.shape[1] * (len(self.layers) + 1)
+
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """One pass in all, in exact arithmetic."""
         return PixelPredictor(self, n, y)
