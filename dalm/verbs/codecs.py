@@ -63,7 +63,7 @@ def _entropies(data: Data) -> Iterator[Json]:
     histogram = Histogram(data.spec)
     histogram.absorb(data.train.x, None, torch.Generator())
     nats = -sum(histogram.log_prob(part).sum().item() for part in x.split(1000))
-    yield _row("entropy", "histogram of each entry, from training", data, nats / math.log(2) / 8)
+    yield _row("entropy", "histogram of each entry", data, nats / math.log(2) / 8)
 
 
 def _coders(data: Data) -> Iterator[Json]:

@@ -32,6 +32,7 @@ def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) 
     """Compress the test split with a run's model, decode it in another process with another batch size and thread count, compare.
 
     The archive stays in the run folder as `proof.dalm`; the seal, or the reason for its absence, goes into `metrics.json` as `proof`.
+    Both take the place of an earlier proof.
 
     Args:
         run: a run or its folder.
