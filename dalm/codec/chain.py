@@ -53,10 +53,10 @@ def decode(model: Autoregressive, words: Words, n: int, y: Tensor | None, batch:
 
 def _walk(model: Autoregressive, n: int, y: Tensor | None, batch: int, progress: Progress, take: Take) -> None:
     """Ask for the tables of each block of entries of all batches, then take their values in order."""
-    rows = [slice(start, min(n, start + batch)) for start in range(0, n, batch)]
+    rows, threads = _shared(n, batch, torch.get_num_threads() if model.device.type == "cpu" else 1)
     predictors = [_predictor(model, some.stop - some.start, None if y is None else y[some]) for some in rows]
     values: list[Tensor | None] = [None] * len(rows)
-    at, threads = 0, min(len(rows), torch.get_num_threads()) if model.device.type == "cpu" else 1
+    at = 0
     with _threads(threads) as run:
         while at < model.spec.dims:
             for start in range(0, len(rows), threads):  # no more tables at once than threads
@@ -67,6 +67,14 @@ def _walk(model: Autoregressive, n: int, y: Tensor | None, batch: int, progress:
                     values[k] = found.to(model.device)
                     progress(found.numel())
             at = entries.stop
+
+
+def _shared(n: int, batch: int, threads: int) -> tuple[list[slice], int]:
+    """Batches of about the same size, at most `batch`, and if there is more than one, equally many for each of some threads."""
+    count = -(-n // batch)
+    threads = min(count, threads)
+    count = -(-count // threads) * threads
+    return [slice(n * k // count, n * (k + 1) // count) for k in range(count)], threads
 
 
 def _predictor(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:

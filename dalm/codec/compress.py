@@ -23,7 +23,7 @@ from dalm.core import Autoregressive, DalmError, Density, Generative, Spec, Vari
 from dalm.dist import fixed
 
 Array = NDArray[np.generic]
-BATCH = 1000
+BATCH = 2500
 MEMORY = 1 << 32  # bytes that coding a chunk may need, about
 
 

@@ -53,19 +53,22 @@ class GatedLayer(nn.Module):
         self.label = nn.Embedding(classes, 4 * width) if classes else None
         self.drop = nn.Dropout(dropout)
 
-    def labels(self, y: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """What the class adds to each stack, (B, 2 width, 1, 1)."""
+    def labelled(self, y: Tensor | None, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Both stacks, (B, 2 width, H, W) or (…, B, 2 width) each, with what the class adds to them."""
         if self.label is None or y is None:
-            return 0.0, 0.0
-        above, left = self.label(y)[:, :, None, None].chunk(2, 1)
-        return above, left
+            return v, h
+        above, left = self.label(y)[(..., None, None) if v.dim() == 4 else ...].chunk(2, 1)
+        return v + above, h + left
 
     def forward(self, v: Tensor, h: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """Both stacks, (B, width, H, W) each."""
-        above, left = self.labels(y)
         seen = self.rows(self.drop(v))
-        h = h + self.out(gate(self.columns(self.drop(h)) + self.link(seen) + left))
-        return v + gate(seen + above), h
+        above, left = self.labelled(y, seen, self.columns(self.drop(h)) + self.link(seen))
+        return v + gate(above), h + self.out(gate(left))
+
+
+TOGETHER = 128
+"""Images of which a row is worked on at once: few enough for the processor's cache."""
 
 
 class Walk:
@@ -84,13 +87,22 @@ class Walk:
     def __init__(self, net: PixelCNN, n: int, y: Tensor | None) -> None:
         self.net, self.y, self.layers = net, y, cast(list[GatedLayer], list(net.layers))
         self.x = torch.zeros(n, *net.grid, dtype=torch.long, device=net.device)
-        self.above = [layer.rows.empty(n, net.grid[2]) for layer in self.layers]
-        self.first = net.above.empty(n, net.grid[2])
+        most = TOGETHER if net.device.type == "cpu" else n
+        self.parts = [slice(start, min(n, start + most)) for start in range(0, n, most)]
+        sizes = [part.stop - part.start for part in self.parts]
+        self.first = [net.above.empty(size, net.grid[2]) for size in sizes]
+        self.above = [[layer.rows.empty(size, net.grid[2]) for layer in self.layers] for size in sizes]
+        self.links = [layer.link.weight.new_empty(net.grid[2], n, len(layer.link.weight)) for layer in self.layers]
 
     def params(self, i: int, j: int) -> Tensor:
         """Output parameters of pixel (i, j), (n, size), for each pixel in its turn."""
         if j == 0:
-            self._row(self._known(i - 1, slice(None)).permute(2, 0, 1), i)
+            previous = self._known(i - 1, slice(None)).permute(2, 0, 1)
+            self.places = self.net.place[0, :, i].T
+            for k in range(len(self.parts)):
+                self._row(previous, k)
+            self.left = [layer.columns.empty(len(self.x)) for layer in self.layers]
+            self.start = self.net.left.empty(len(self.x))
         return self._pixel(self._known(i, j - 1), j)
 
     def _known(self, i: int, j: int | slice) -> Tensor:
@@ -98,19 +110,16 @@ class Walk:
         seen = self.net.look(self.x[:, :, i, j])
         return seen if i >= 0 and (isinstance(j, slice) or j >= 0) else torch.zeros_like(seen)
 
-    def _row(self, previous: Tensor, index: int) -> None:
-        """Start row `index`, given the row before it, (W, n, C) scaled."""
-        seen, self.first = self.net.above.step(previous, self.first)
-        self.places = self.net.place[0, :, index].T
+    def _row(self, previous: Tensor, part: int) -> None:
+        """Start a row of some of the images, given the row before it, (W, n, C) scaled."""
+        rows, above = self.parts[part], self.above[part]
+        y = None if self.y is None else self.y[rows]
+        seen, self.first[part] = self.net.above.step(previous[:, rows], self.first[part])
         v = seen + self.places[:, None]
-        self.links = []
         for k, layer in enumerate(self.layers):
-            seen, self.above[k] = layer.rows.step(v, self.above[k])
-            above, left = (label.flatten(1) if isinstance(label, Tensor) else label for label in layer.labels(self.y))
-            self.links.append(pointwise(layer.link, seen) + left)
-            v = v + gate(seen + above, 2)
-        self.left = [layer.columns.empty(v.shape[1]) for layer in self.layers]
-        self.start = self.net.left.empty(v.shape[1])
+            seen, above[k] = layer.rows.step(v, above[k])
+            gated, self.links[k][:, rows] = layer.labelled(y, seen, pointwise(layer.link, seen))
+            v = v + gate(gated, 2)
 
     def _pixel(self, previous: Tensor, index: int) -> Tensor:
         """Parameters of pixel `index` of this row, (n, size), given the pixel before it, (n, C) scaled."""

@@ -24,7 +24,7 @@ from dalm.verbs.scores import same, score
 
 ALLOWED = (1.001, 192)
 """A sealed file is at most this many times its claim, and this many bytes more."""
-BATCHES = (1000, 300)
+BATCHES = (2500, 1000)
 """Data at once when a proof is written, and when it is read."""
 
 
