@@ -17,7 +17,7 @@ import torch
 from subjects import SUBJECTS
 from torch import nn
 
-from dalm.codec import Settings, Tally, archive, bitsback, compress, decompress, hash_of
+from dalm.codec import Settings, Tally, archive, bitsback, chain, compress, decompress, hash_of
 from dalm.codec.tables import LEVELS
 from dalm.core import DalmError, Spec
 from dalm.dist import KernelPredictor, LogisticMixture, fixed, kernel_masses, kernels
@@ -256,6 +256,17 @@ def test_a_chunk_holds_few_enough_data_for_memory(monkeypatch):
     monkeypatch.setattr(importlib.import_module("dalm.codec.compress"), "MEMORY", 4 * 64)
     with pytest.raises(DalmError, match="chunks of 10 data would not fit into memory"):
         decompress(io.BytesIO(content), len(content), lambda header: model)
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "threads", "sizes"),
+    [(10, 20, 2, [10]), (10, 4, 2, [2, 3, 2, 3]), (10, 4, 1, [3, 3, 4]), (3, 1, 2, [1, 1, 1]), (3, 2, 8, [1, 2]), (5, 5, 4, [5])],
+)
+def test_batches_are_shared_out(n, batch, threads, sizes):
+    rows, used = chain._shared(n, batch, threads)
+    assert [row.stop - row.start for row in rows] == sizes
+    assert [row.start for row in rows] == [0, *np.cumsum(sizes)[:-1]]
+    assert used <= min(threads, len(rows))
 
 
 def test_golden_bytes():

@@ -51,9 +51,11 @@ def decode(model: Autoregressive, words: Words, n: int, y: Tensor | None, batch:
     return columns[model.order().argsort()].T
 
 
+@torch.no_grad()
 def _walk(model: Autoregressive, n: int, y: Tensor | None, batch: int, progress: Progress, take: Take) -> None:
     """Ask for the tables of each block of entries of all batches, then take their values in order."""
-    rows, threads = _shared(n, batch, torch.get_num_threads() if model.device.type == "cpu" else 1)
+    device = model.device
+    rows, threads = _shared(n, batch, torch.get_num_threads() if device.type == "cpu" else 1)
     predictors = [_predictor(model, some.stop - some.start, None if y is None else y[some]) for some in rows]
     values: list[Tensor | None] = [None] * len(rows)
     at = 0
@@ -64,7 +66,7 @@ def _walk(model: Autoregressive, n: int, y: Tensor | None, batch: int, progress:
                 for k, tables in enumerate(list(run(_advance, predictors[together], values[together])), start):
                     entries = slice(at, at + tables.shape[1])
                     found = take(rows[k], entries, tables)
-                    values[k] = found.to(model.device)
+                    values[k] = found.to(device)
                     progress(found.numel())
             at = entries.stop
 
@@ -73,7 +75,7 @@ def _shared(n: int, batch: int, threads: int) -> tuple[list[slice], int]:
     """Batches of about the same size, at most `batch`, and if there is more than one, equally many for each of some threads."""
     count = -(-n // batch)
     threads = min(count, threads)
-    count = -(-count // threads) * threads
+    count = min(n, -(-count // threads) * threads)
     return [slice(n * k // count, n * (k + 1) // count) for k in range(count)], threads
 
 
@@ -84,7 +86,6 @@ def _predictor(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
     return model.predictor(n, y if model.conditional else None)
 
 
-@torch.no_grad()  # which a thread does not take over from the one that began it
 def _advance(predictor: Predictor, values: Tensor | None) -> Tensor:
     """The next tables, once the predictor knows what the last block turned out to be."""
     if values is not None:
@@ -102,6 +103,8 @@ def _threads(count: int) -> Iterator[Callable[..., Iterator[Tensor]]]:
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(count) as pool:
-            yield pool.map
+            yield lambda work, *given: pool.map(
+                torch.no_grad()(work), *given
+            )  # a thread does not take that over from the one that began it
     finally:
         torch.set_num_threads(before)
