@@ -166,8 +166,8 @@ PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryErr
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for a failure, 2 for bad input (a path too), 130 when stopped."""
-    if argv is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # a machine that shuts down loses nothing
+    if argv is None:
+        signal.signal(signal.SIGTERM, _stop)
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
@@ -176,6 +176,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"dalm {__version__}")
         return 0
     return _run(arguments[0], arguments[1:])
+
+
+def _stop(*_: object) -> None:
+    """Stop as by Ctrl-C, so that a machine which shuts down loses nothing; a shell's background job may ignore that one."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def _help() -> str:
