@@ -24,7 +24,7 @@ PROOFS = (
     "The test split, compressed with each model and decoded by another process at another batch size and thread count. A run is proven "
     "if that gives the same data and the file is at most 0.1 % and 192 bytes longer than its likelihood claims. Of the difference, "
     "rounding is what exact arithmetic adds; it is negative where a model holds data to be all but impossible, since in a file nothing "
-    "costs more than 24 bits. Coder and archive add the rest: about a hundred bytes, which few data feel most. The weights are counted "
+    "costs more than 24 bits. Coder and archive add the rest: fifty to a hundred bytes, which few data feel most. The weights are counted "
     "as they are; dalm compress --embed rounds them, and needs far less."
 )
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
