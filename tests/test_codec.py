@@ -269,6 +269,11 @@ def test_batches_are_shared_out(n, batch, threads, sizes):
     assert used <= min(threads, len(rows))
 
 
+def test_few_rows_of_many_classes_can_be_coded():
+    model, x = KDE(Spec((2,), levels=3, classes=40), conditional=True), torch.zeros(3, 2, dtype=torch.uint8)
+    assert np.array_equal(unpacked(packed_archive(model, x), model)[0], x)
+
+
 def test_golden_bytes():
     model = Histogram(Spec((6,), levels=2))
     x = (np.arange(24).reshape(4, 2, 3) % 2).astype(np.uint8)

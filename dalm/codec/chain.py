@@ -103,8 +103,7 @@ def _threads(count: int) -> Iterator[Callable[..., Iterator[Tensor]]]:
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(count) as pool:
-            yield lambda work, *given: pool.map(
-                torch.no_grad()(work), *given
-            )  # a thread does not take that over from the one that began it
+            # A thread does not take over from the one that began it that no gradients are wanted.
+            yield lambda work, *given: pool.map(torch.no_grad()(work), *given)
     finally:
         torch.set_num_threads(before)

@@ -222,7 +222,8 @@ def _most(model: Generative, labels: bool) -> int:
     most = archive.LARGEST // model.spec.dims
     if not isinstance(model, Autoregressive):
         return most
-    return min(most, max(1, MEMORY // (model.held() * (model.spec.classes if model.conditional and not labels else 1))))
+    each = model.held() * (model.spec.classes if model.conditional and not labels else 1)
+    return min(most, max(1, MEMORY // max(1, each)))
 
 
 def _dtype(x: Array) -> str:

@@ -123,9 +123,8 @@ def _convolved(x: Tensor, weight: Tensor, padding: Sequence[int]) -> Tensor:
     x = F.pad(x.permute(2, 3, 0, 1), (0, 0, 0, 0, beside, beside, above, above))
     columns, n, rows = x.shape[1], x.shape[2], x.shape[0] - height + 1
     flat, seen = x.reshape(-1, x.shape[3]), (rows * columns - width + 1) * n
-    out = x.new_empty(rows * columns * n, len(weight))
-    torch.mm(flat[:seen], weight[:, :, 0, 0].T, out=out[:seen])
-    for i, j in itertools.islice(itertools.product(range(height), range(width)), 1, None):
+    out = x.new_zeros(rows * columns * n, len(weight))
+    for i, j in itertools.product(range(height), range(width)):
         out[:seen].addmm_(flat[(i * columns + j) * n :][:seen], weight[:, :, i, j].T)
     return out.view(rows, columns, n, -1)[:, : columns - width + 1].permute(2, 3, 0, 1)
 
