@@ -391,7 +391,7 @@ def test_labels_that_would_be_lost_are_refused(spec, y, reason):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"samples": 0}, "samples is at least 1, got 0"),
+        ({"samples": 0}, "samples is from 1 to 65536, got 0"),
         ({"samples": 70_000}, "samples is from 1 to 65536, got 70000"),
         ({"chunk": -1}, "chunk is at least 0, got -1"),
         ({"batch": 1.5}, "batch is a whole number, got 1.5"),

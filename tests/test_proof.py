@@ -110,7 +110,7 @@ def test_progress_reaches_the_end(tmp_path):
         ("compress runs/kde data.npz -o data.npz", "data.npz exists already; nothing was changed"),
         ("compress runs/kde runs", "runs is a folder; to be compressed are a .npz file"),
         ("compress runs/kde more.npz", "nothing beside them. Not used, of more.npz: z."),
-        ("compress runs/kde data.npz --threads -3", "threads is at least 0, got -3"),
+        ("compress runs/kde data.npz --threads -3", "threads is from 0 to 256, got -3"),
         ("prove", "say which runs to prove"),
         ("prove runs/kde nowhere", "nowhere is not a run, and holds none"),
         ("decompress cut.dalm -o other.npz", "cut short"),

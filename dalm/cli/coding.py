@@ -155,7 +155,6 @@ def _threads(asked: dict[str, Any]) -> None:
 
     from dalm.core import within
 
-    within("dalm", 0, threads=asked["threads"])
     within("dalm", 0, MOST_THREADS, threads=asked["threads"])
     if asked["threads"]:
         torch.set_num_threads(asked["threads"])

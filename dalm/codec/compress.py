@@ -44,7 +44,6 @@ class Settings:
     batch: int = 0
 
     def __post_init__(self) -> None:
-        within("compress", 1, samples=self.samples)
         within("compress", 0, chunk=self.chunk, batch=self.batch)
         within("compress", 1, archive.MOST, samples=self.samples)
 

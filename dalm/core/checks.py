@@ -42,14 +42,14 @@ def check_seed(seed: object) -> int:
 
 
 def within(family: str, low: float, high: float = math.inf, **options: float) -> None:
-    """Raise DalmError unless each of a family's options lies from `low` to `high`.
+    """Raise DalmError unless each of a family's options lies from `low` to `high`; where both are whole, or `high` is none, it is a count.
 
     >>> within("vae", 1, latent=0)
     Traceback (most recent call last):
     dalm.core.checks.DalmError: vae's latent is at least 1, got 0
     """
     for name, value in options.items():
-        count = high == math.inf  # options without an upper end are counts
+        count = high == math.inf or (whole(low) and whole(high))
         if not (whole(value) if count else isinstance(value, int | float)):
             raise DalmError(f"{family}'s {name} is a {'whole ' if count else ''}number, got {value!r}")
         if not low <= value <= high:

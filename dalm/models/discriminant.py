@@ -55,7 +55,7 @@ class Discriminant(Autoregressive, Absorber):
         if kind not in ("lda", "qda"):
             raise DalmError(f"discriminant's kind is 'lda' or 'qda', got {kind!r}")
         if shrinkage is not None:
-            within(self.family, 0, 1, shrinkage=shrinkage)
+            within(self.family, 0.0, 1.0, shrinkage=shrinkage)
         self.kind, self.shrinkage = kind, shrinkage
         self.register_buffer("means", torch.zeros(spec.classes, spec.dims, dtype=torch.float64))
         self.register_buffer("factors", torch.eye(spec.dims, dtype=torch.float64).repeat(spec.classes if kind == "qda" else 1, 1, 1))

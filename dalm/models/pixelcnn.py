@@ -170,7 +170,7 @@ class PixelCNN(Autoregressive, Learner):
         self.components, self.dropout = components, dropout
         within(self.family, 0, width=width, depth=depth)
         within(self.family, 1, kernel=kernel, components=components)
-        within(self.family, 0, 0.99, dropout=dropout or 0.0)
+        within(self.family, 0.0, 0.99, dropout=dropout or 0.0)
         among(self.family, "auto", "categorical", "logistic", output=output)
         if kernel % 2 == 0:
             raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")

@@ -52,7 +52,6 @@ class LZW(Coder):
     name, year, paper = "lzw", 1984, "Welch, A technique for high-performance data compression"
 
     def __post_init__(self) -> None:
-        within(self.name, 1, bits=self.bits)
         within(self.name, 1, WIDEST, bits=self.bits)
 
     def _encode(self, symbols: Whole, levels: int) -> bytes:
