@@ -1,10 +1,12 @@
-"""Classical coders: ten thousand round trips each, bits a pixel on the digits beside the compressors that people use, and speed.
+"""Classical coders: ten thousand round trips each, bits a pixel on the digits beside the
+compressors that people use, and speed.
 
     python benchmarks/coders.py
 
-Cases are drawn by their number, so that a failure can be found again: an alphabet of 1 to 2^16 levels, up to 300 symbols, and one of seven
-kinds of message. The sizes on the digits are those of whole files: the last 500 images, 32,000 pixels of 17 levels, as one message or one
-mosaic. A coder that learns starts from nothing; the baselines do too.
+Cases are drawn by their number, so that a failure can be found again: an alphabet of 1 to 2^16
+levels, up to 300 symbols, and one of seven kinds of message. The sizes on the digits are those of
+whole files: the last 500 images, 32,000 pixels of 17 levels, as one message or one mosaic. A coder
+that learns starts from nothing; the baselines do too.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from numpy.typing import NDArray
 
 from dalm.codec.baselines import BASELINES, Baseline, order0_entropy
 from dalm.codec.classic import BWT, CODERS, Adaptive, Coder, Delta, RunLength
-from dalm.core import DalmError
 from dalm.data import load_data
+from dalm.errors import DalmError
 
 Symbols = NDArray[np.int64]
 
@@ -68,27 +70,40 @@ def returns(coder: Coder, number: int) -> bool:
 def round_trips(coder: Coder, cases: int) -> Json:
     """How many cases came back, and which did not."""
     failed: list[int] = []
-    seconds = timed(lambda: failed.extend(number for number in range(cases) if not returns(coder, number)))
+    seconds = timed(
+        lambda: failed.extend(number for number in range(cases) if not returns(coder, number))
+    )
     return {"coder": repr(coder), "cases": cases, "failed": failed, "seconds": seconds}
 
 
 def excess(cases: int) -> Json:
-    """Bits of the adaptive coder's streams above its own code length, after the head, at order 0; at most a byte and rounding."""
-    coder, above = Adaptive(), []
+    """Bits of the adaptive coder's streams above its own code length, after the head, at order 0;
+    at most a byte and rounding.
+    """
+    coder = Adaptive()
+    above = []
     for number in range(cases):
         symbols, levels = case(number)
         if len(symbols) and levels > 1:
             head = len(coder.encode(symbols[:0], levels)) + (len(symbols) > 127) + 1
-            above.append(8 * (len(coder.encode(symbols, levels)) - head) - coder.code_length(symbols, levels))
+            above.append(
+                8 * (len(coder.encode(symbols, levels)) - head) - coder.code_length(symbols, levels)
+            )
     return {"cases": len(above), "least": min(above), "most": max(above)}
 
 
 def sizes(x: NDArray[Any]) -> dict[str, float]:
     """Bits a pixel of images (N, C, H, W) of 17 levels, the smallest first."""
     found = {"entropy of single pixels": order0_entropy(x)}
-    found |= {repr(coder): 8 * len(coder.encode(x.reshape(-1), 17)) / x.size for coder in (*DEFAULTS, *WITH_CONTEXT)}
+    found |= {
+        repr(coder): 8 * len(coder.encode(x.reshape(-1), 17)) / x.size
+        for coder in (*DEFAULTS, *WITH_CONTEXT)
+    }
     found |= {f"{name}, whole": 8 * len(Baseline(name, 17).whole(x)) / x.size for name in BASELINES}
-    found |= {f"{name}, each": 8 * sum(map(len, Baseline(name, 17).each(x))) / x.size for name in BASELINES}
+    found |= {
+        f"{name}, each": 8 * sum(map(len, Baseline(name, 17).each(x))) / x.size
+        for name in BASELINES
+    }
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
@@ -99,7 +114,10 @@ def speed(symbols: NDArray[Any], levels: int, turns: int) -> dict[str, Json]:
         jobs[f"{coder!r} encode"] = functools.partial(coder.encode, symbols, levels)
         jobs[f"{coder!r} decode"] = functools.partial(coder.decode, coder.encode(symbols, levels))
     times = take_turns(jobs, turns, warm=False)
-    return {name: spread([len(symbols) / 1e6 / seconds for seconds in found]) for name, found in times.items()}
+    return {
+        name: spread([len(symbols) / 1e6 / seconds for seconds in found])
+        for name, found in times.items()
+    }
 
 
 def main() -> None:
@@ -107,15 +125,32 @@ def main() -> None:
     cases, turns, size = (64, 1, 4096) if asked.quick else (asked.cases, asked.turns, asked.size)
     x = load_data("digits").test.x.numpy()
     trips = [round_trips(coder, cases) for coder in DEFAULTS]
-    table("round trips", ["coder", "cases", "failed", "seconds"], [[*t.values()][:2] + [len(t["failed"]), t["seconds"]] for t in trips])
+    table(
+        "round trips",
+        ["coder", "cases", "failed", "seconds"],
+        [[*t.values()][:2] + [len(t["failed"]), t["seconds"]] for t in trips],
+    )
     pixels = sizes(x)
     table("digits, bits a pixel", ["what", "bits"], list(pixels.items()))
-    inputs = {"digits": (x.reshape(-1), 17), "walk": (draw("walk", np.random.default_rng(0), size, 256), 256)}
+    inputs = {
+        "digits": (x.reshape(-1), 17),
+        "walk": (draw("walk", np.random.default_rng(0), size, 256), 256),
+    }
     speeds = {name: speed(*given, turns) for name, given in inputs.items()}
     for name, found in speeds.items():
         table(f"{name}, million symbols a second", ["coder", "speed"], list(found.items()))
-    result = {"round_trips": trips, "adaptive_excess_bits": excess(cases), "bits_per_pixel": pixels, "symbols_per_microsecond": speeds}
-    save("coders", {"settings": vars(asked), "libraries": {name: installed(name) for name in LIBRARIES}} | result, asked.quick)
+    result = {
+        "round_trips": trips,
+        "adaptive_excess_bits": excess(cases),
+        "bits_per_pixel": pixels,
+        "symbols_per_microsecond": speeds,
+    }
+    save(
+        "coders",
+        {"settings": vars(asked), "libraries": {name: installed(name) for name in LIBRARIES}}
+        | result,
+        asked.quick,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What the benchmarks share: arguments, interleaved timing, intervals, tables, and the JSON that each one writes.
+"""What the benchmarks share: arguments, interleaved timing, intervals, tables, and the JSON that
+each one writes.
 
-The machine may be shared and noisy. So contestants take turns, figures are medians, and ratios are taken between runs
-of the same turn.
+The machine may be shared and noisy. So contestants take turns, figures are medians, and ratios are
+taken between runs of the same turn.
 """
 
 from __future__ import annotations
@@ -40,17 +41,29 @@ PEERS = ("torch", "numpy", "scikit-learn", "pythae")
 
 
 def arguments(about: str | None, **defaults: Any) -> argparse.Namespace:
-    """Parse `--quick` and an option for each default; a tuple takes several values, False makes a flag."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test with tiny settings; its figures mean nothing")
+    """Parse `--quick` and an option for each default; a tuple takes several values, False makes a
+    flag.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a smoke test with tiny settings; its figures mean nothing",
+    )
     for name, default in defaults.items():
         flag = f"--{name.replace('_', '-')}"
         if default is False:
             parser.add_argument(flag, action="store_true")
         elif isinstance(default, tuple):
-            parser.add_argument(flag, nargs="+", type=type(default[0]), default=default, help=f"default: {default}")
+            parser.add_argument(
+                flag, nargs="+", type=type(default[0]), default=default, help=f"default: {default}"
+            )
         else:
-            parser.add_argument(flag, type=type(default), default=default, help=f"default: {default}")
+            parser.add_argument(
+                flag, type=type(default), default=default, help=f"default: {default}"
+            )
     return parser.parse_args()
 
 
@@ -61,8 +74,13 @@ def about_run() -> Json:
         "commit": commit(),
         "machine": machine(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "environment": {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ},
-        "versions": {"dalm": dalm.__version__} | {name: found for name in PEERS if (found := installed(name))},
+        "environment": {
+            name: os.environ[name]
+            for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+            if name in os.environ
+        },
+        "versions": {"dalm": dalm.__version__}
+        | {name: found for name in PEERS if (found := installed(name))},
     }
 
 
@@ -76,7 +94,9 @@ def installed(name: str) -> str | None:
 
 def commit() -> str:
     """The commit under test; `+` says that files differ from it."""
-    asked = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True
+    )
     return asked.stdout.strip() or "unknown"
 
 
@@ -90,13 +110,19 @@ def place(name: str, quick: bool) -> Path:
 def save(name: str, content: Json, quick: bool) -> Path:
     """Write a result with everything needed to judge it."""
     path = place(name, quick)
-    path.write_text(json.dumps({"benchmark": name, "quick": quick} | about_run() | content, indent=1) + "\n")
+    path.write_text(
+        json.dumps({"benchmark": name, "quick": quick} | about_run() | content, indent=1) + "\n"
+    )
     print(path)
     return path
 
 
-def take_turns(contestants: dict[str, Callable[[], Any]], repeats: int, warm: bool = True) -> dict[str, list[float]]:
-    """Seconds of each contestant in each turn. The order is reversed from turn to turn, so that drift hits all alike."""
+def take_turns(
+    contestants: dict[str, Callable[[], Any]], repeats: int, warm: bool = True
+) -> dict[str, list[float]]:
+    """Seconds of each contestant in each turn. The order is reversed from turn to turn, so that
+    drift hits all alike.
+    """
     if warm:
         for run in contestants.values():
             run()
@@ -115,8 +141,11 @@ def timed(run: Callable[[], Any]) -> float:
 
 
 def spread(values: Sequence[float]) -> Json:
-    """Median with a distribution-free interval: two order statistics that hold the true median with the stated probability."""
-    ordered, n = sorted(values), len(values)
+    """Median with a distribution-free interval: two order statistics that hold the true median with
+    the stated probability.
+    """
+    ordered = sorted(values)
+    n = len(values)
     tails = [sum(math.comb(n, i) for i in range(k + 1)) / 2**n for k in range(n)]
     k = max((k for k in range((n + 1) // 2) if 2 * tails[k] <= 0.05), default=0)
     return {
@@ -149,9 +178,15 @@ def show(value: Any) -> str:
 
 
 def mnist(binary: bool) -> Data:
-    """MNIST if the file is there, else random bits or bytes of the same shape, said in the data's name."""
+    """MNIST if the file is there, else random bits or bytes of the same shape, said in the data's
+    name.
+    """
     if MNIST.exists():
         return dalm.load_data(MNIST, binary=binary)
-    generator, levels = torch.Generator().manual_seed(0), 2 if binary else 256
-    parts = [Split(torch.randint(levels, (n, 1, 28, 28), generator=generator, dtype=torch.uint8)) for n in (12_800, 1000, 1000)]
+    generator = torch.Generator().manual_seed(0)
+    levels = 2 if binary else 256
+    parts = [
+        Split(torch.randint(levels, (n, 1, 28, 28), generator=generator, dtype=torch.uint8))
+        for n in (12_800, 1000, 1000)
+    ]
     return Data("random", "random", {}, dalm.Spec((1, 28, 28), levels), *parts)

@@ -1,10 +1,11 @@
-"""`dalm compare` on a folder of images as people have them: grey, RGBA, palette, 16-bit, damaged, and files that are no images.
+"""`dalm compare` on a folder of images as people have them: grey, RGBA, palette, 16-bit, damaged,
+and files that are no images.
 
     python benchmarks/folder.py
 
-The folder is made anew each time from a seed: discs and squares of 16×16 pixels in two subfolders, which are the
-classes. What the command printed, its exit code and the rows of its scoreboard are kept. It is bad if a damaged file
-is not named, or a family has no row.
+The folder is made anew each time from a seed: discs and squares of 16×16 pixels in two subfolders,
+which are the classes. What the command printed, its exit code and the rows of its scoreboard are
+kept. It is bad if a damaged file is not named, or a family has no row.
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ def shape(kind: str, random: np.random.Generator) -> NDArray[np.uint8]:
     row, column = np.mgrid[:SIDE, :SIDE]
     y, x = random.uniform(5, 11, 2)
     radius = random.uniform(2.5, 5)
-    far = np.hypot(row - y, column - x) if kind == "discs" else np.maximum(abs(row - y), abs(column - x))
-    grey = np.where(far < radius, random.uniform(150, 255), random.uniform(0, 60)) + random.normal(0, 4, (SIDE, SIDE))
+    far = (
+        np.hypot(row - y, column - x)
+        if kind == "discs"
+        else np.maximum(abs(row - y), abs(column - x))
+    )
+    grey = np.where(far < radius, random.uniform(150, 255), random.uniform(0, 60)) + random.normal(
+        0, 4, (SIDE, SIDE)
+    )
     return grey.clip(0, 255).astype(np.uint8)
 
 
@@ -53,7 +60,8 @@ def fill(folder: Path, images: int, seed: int) -> Json:
     random = np.random.default_rng(seed)
     counts = dict.fromkeys(MODES, 0)
     for k in range(images):
-        kind, mode = ("discs", "squares")[k % 2], MODES[k // 2 % len(MODES)]
+        kind = ("discs", "squares")[k % 2]
+        mode = MODES[k // 2 % len(MODES)]
         (folder / kind).mkdir(exist_ok=True, parents=True)
         picture(shape(kind, random), mode, random).save(folder / kind / f"{k:04d}.png")
         counts[mode] += 1
@@ -74,28 +82,62 @@ def spoil(folder: Path) -> None:
 def line(row: Json) -> list[object]:
     """What the table shows of a row of the scoreboard."""
     bits = row["bits_per_dim"]
-    return [row["name"], row["likelihood"] or "–", bits["value"] if bits else "–", row["error"] or ""]
+    return [
+        row["name"],
+        row["likelihood"] or "–",
+        bits["value"] if bits else "–",
+        row["error"] or "",
+    ]
 
 
 def main() -> None:
     asked = arguments(__doc__, images=300, seconds=5.0, seed=0, extra=("",))
     images, seconds = (60, 1.0) if asked.quick else (asked.images, asked.seconds)
     with tempfile.TemporaryDirectory() as root:
-        counts, out = fill(Path(root) / "shapes", images, asked.seed), Path(root) / "out"
-        words = [PROGRAM, "compare", str(Path(root) / "shapes"), "--seconds", str(seconds), "--out", str(out), *filter(None, asked.extra)]
+        counts = fill(Path(root) / "shapes", images, asked.seed)
+        out = Path(root) / "out"
+        words = [
+            PROGRAM,
+            "compare",
+            str(Path(root) / "shapes"),
+            "--seconds",
+            str(seconds),
+            "--out",
+            str(out),
+            *filter(None, asked.extra),
+        ]
         began = time.perf_counter()
         done = subprocess.run(words, capture_output=True, text=True)
         took = time.perf_counter() - began
-        board = json.loads((out / "scoreboard.json").read_text()) if (out / "scoreboard.json").exists() else {"rows": [], "notes": []}
+        board = (
+            json.loads((out / "scoreboard.json").read_text())
+            if (out / "scoreboard.json").exists()
+            else {"rows": [], "notes": []}
+        )
         page = (out / "report.html").stat().st_size if (out / "report.html").exists() else None
     print(*board["notes"], sep="\n")
     table(
-        f"exit code {done.returncode} after {took:.0f} s", ["row", "likelihood", "bits/dim", "error"], [line(row) for row in board["rows"]]
+        f"exit code {done.returncode} after {took:.0f} s",
+        ["row", "likelihood", "bits/dim", "error"],
+        [line(row) for row in board["rows"]],
     )
     named = {name: any(name in note for note in board["notes"]) for name in BROKEN}
-    print(f"unreadable files named in the notes: {named}; report {page} bytes", done.stderr, sep="\n")
-    seen = {"exit": done.returncode, "seconds": took, "report_bytes": page, "stdout": done.stdout, "stderr": done.stderr}
-    content = {"files": counts | {"unreadable": list(BROKEN)}, "named": named, "notes": board["notes"], "rows": board["rows"]}
+    print(
+        f"unreadable files named in the notes: {named}; report {page} bytes", done.stderr, sep="\n"
+    )
+    seen = {
+        "exit": done.returncode,
+        "seconds": took,
+        "report_bytes": page,
+        "stdout": done.stdout,
+        "stderr": done.stderr,
+    }
+    content = {
+        "files": counts | {"unreadable": list(BROKEN)},
+        "named": named,
+        "notes": board["notes"],
+        "rows": board["rows"],
+    }
     save("folder", {"settings": vars(asked)} | seen | content, asked.quick)
 
 

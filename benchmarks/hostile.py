@@ -1,10 +1,12 @@
-"""Damaged and made-up archives: each must decode to the right data or be refused, in bounded time and memory.
+"""Damaged and made-up archives: each must decode to the right data or be refused, in bounded time
+and memory.
 
     python benchmarks/hostile.py [--cases 10000] [--seed 0]
 
-Valid archives of several families, with and without labels, models inside, several chunks; each case flips bits, cuts, moves parts, or
-edits the header, a payload or the model inside (also with the checksums made right again, as a forger would), and is read in a process
-whose memory is watched.
+Valid archives of several families, with and without labels, models inside, several chunks; each
+case flips bits, cuts, moves parts, or edits the header, a payload or the model inside (also with
+the checksums made right again, as a forger would), and is read in a process whose memory is
+watched.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ import numpy as np
 import torch
 
 from dalm.codec import Settings, archive, compress, decompress, hash_of, weights
-from dalm.core import DalmError, Density, Spec
+from dalm.core import Density, Spec
+from dalm.errors import DalmError
 from dalm.models import KDE, VAE, Gaussian, Histogram, PixelCNN
 
 SPEC = Spec((1, 6, 6), levels=5, classes=3)
@@ -73,11 +76,14 @@ def forge_payload(bad: bytearray, random: np.random.Generator) -> bytes:
 
 
 def forge_model(content: bytes, random: np.random.Generator) -> bytes:
-    """Random bytes in the model inside, if there is one, with all checksums and the model's hash made right."""
+    """Random bytes in the model inside, if there is one, with all checksums and the model's hash
+    made right.
+    """
     header = archive.read_header(file := io.BytesIO(content))
     if not header.inside:
         return content[:-1]
-    bad, start = bytearray(archive.read_part(file, len(content))), file.tell()
+    bad = bytearray(archive.read_part(file, len(content)))
+    start = file.tell()
     for at in random.integers(0, len(bad), random.integers(1, 9)):
         bad[at] = random.integers(256)
     with contextlib.suppress(DalmError):
@@ -89,7 +95,9 @@ def forge_model(content: bytes, random: np.random.Generator) -> bytes:
 def read(content: bytes, model: Density) -> tuple[bytes, bytes]:
     """All data and labels."""
     chunks = list(decompress(io.BytesIO(content), len(content), lambda header: model))
-    return b"".join(x.tobytes() for x, _ in chunks), b"".join(y.tobytes() for _, y in chunks if y is not None)
+    return b"".join(x.tobytes() for x, _ in chunks), b"".join(
+        y.tobytes() for _, y in chunks if y is not None
+    )
 
 
 def peak() -> int:
@@ -99,8 +107,10 @@ def peak() -> int:
 
 def main() -> None:
     asked = arguments(__doc__, cases=10_000, seed=0)
-    random, generator = np.random.default_rng(asked.seed), torch.Generator().manual_seed(asked.seed)
-    x, y = torch.randint(0, 5, (40, 1, 6, 6), generator=generator).to(torch.uint8), torch.randint(0, 3, (40,), generator=generator)
+    random = np.random.default_rng(asked.seed)
+    generator = torch.Generator().manual_seed(asked.seed)
+    x = torch.randint(0, 5, (40, 1, 6, 6), generator=generator).to(torch.uint8)
+    y = torch.randint(0, 3, (40,), generator=generator)
     subjects: list[tuple[Density, torch.Tensor | None, dict[str, int]]] = [
         (Histogram(SPEC), None, {"chunk": 16}),
         (Histogram(SPEC), y, {"embed": True}),
@@ -112,9 +122,13 @@ def main() -> None:
     ]
     goods = [(model, valid(model, x, labels, **settings)) for model, labels, settings in subjects]
     truths = [read(content, model) for model, content in goods]
-    before, found, slowest, wrong = peak(), Counter[str](), 0.0, list[Json]()
+    before = peak()
+    found = Counter[str]()
+    slowest = 0.0
+    wrong = list[Json]()
     for case in range(200 if asked.quick else asked.cases):
-        kind, k = str(random.choice(KINDS)), int(random.integers(len(goods)))
+        kind = str(random.choice(KINDS))
+        k = int(random.integers(len(goods)))
         bad = spoil(goods[k][1], kind, random)
         began = time.perf_counter()
         try:
@@ -129,9 +143,18 @@ def main() -> None:
         found[f"{kind}: {outcome}"] += 1
         if outcome not in ("right data", "refused"):
             wrong.append({"case": case, "kind": kind, "subject": k, "outcome": outcome})
-    result = {"outcomes": dict(sorted(found.items())), "wrong": wrong[:20], "bad": len(wrong), "slowest_s": slowest}
+    result = {
+        "outcomes": dict(sorted(found.items())),
+        "wrong": wrong[:20],
+        "bad": len(wrong),
+        "slowest_s": slowest,
+    }
     result |= {"peak_before": before, "peak_after": peak(), "memory_ratio": peak() / before}
-    table("archives", ["outcome", "cases"], [*found.items(), ("slowest, s", slowest), ("memory over a good decode's", peak() / before)])
+    table(
+        "archives",
+        ["outcome", "cases"],
+        [*found.items(), ("slowest, s", slowest), ("memory over a good decode's", peak() / before)],
+    )
     save("hostile", result, asked.quick)
 
 

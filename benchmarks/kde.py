@@ -1,11 +1,13 @@
-"""KDE against scikit-learn: seconds for 10,000 queries against 10,000 rows, and the largest error against a float64 reference.
+"""KDE against scikit-learn: seconds for 10,000 queries against 10,000 rows, and the largest error
+against a float64 reference.
 
     python benchmarks/kde.py
 
-Rows and queries are standard normal, rounded to float32, and every contestant gets the same numbers. scikit-learn
-runs twice: as it comes, and with its best valid setting, the fastest whose answers are right to 1e-3 nats on a few
-other queries (`leaf_size` as large as the data turns its tree into a plain sum, which is right where the tree is
-not). scikit-learn uses one thread, so dalm is timed with one thread as well.
+Rows and queries are standard normal, rounded to float32, and every contestant gets the same
+numbers. scikit-learn runs twice: as it comes, and with its best valid setting, the fastest whose
+answers are right to 1e-3 nats on a few other queries (`leaf_size` as large as the data turns its
+tree into a plain sum, which is right where the tree is not). scikit-learn uses one thread, so dalm
+is timed with one thread as well.
 """
 
 from __future__ import annotations
@@ -33,14 +35,16 @@ def normal(n: int, dims: int, seed: int) -> Tensor:
 def reference(x: Tensor, rows: Tensor, width: float) -> Tensor:
     """Log densities by brute force: differences, squares and sums in float64."""
     wide = rows.double()
-    scores = torch.stack([-(wide - q).square().sum(1) / (2 * width**2) for q in x.double()]).logsumexp(1)
+    scores = torch.stack(
+        [-(wide - q).square().sum(1) / (2 * width**2) for q in x.double()]
+    ).logsumexp(1)
     return scores - math.log(len(rows)) - rows.shape[1] * math.log(width * math.sqrt(2 * math.pi))
 
 
 def ours(rows: Tensor, width: float) -> KDE:
     """dalm's KDE that remembers the rows."""
     model = KDE(Spec((rows.shape[1],)), bandwidth=width)
-    model.absorb(rows, None, torch.Generator())
+    model.passes(rows, None, torch.Generator())
     return model
 
 
@@ -55,22 +59,34 @@ def error(found: object, true: Tensor) -> float:
 
 
 def tune(rows: Tensor, width: float, queries: int) -> list[Json]:
-    """Seconds and error of each setting of scikit-learn on queries of their own, valid and fast ones first."""
+    """Seconds and error of each setting of scikit-learn on queries of their own, valid and fast
+    ones first.
+    """
     x = normal(queries, rows.shape[1], seed=2)
-    true, tried = reference(x, rows, width), []
-    for algorithm, leaf, broad in itertools.product(("kd_tree", "ball_tree"), (40, 400, len(rows)), (True, False)):
+    true = reference(x, rows, width)
+    tried = []
+    for algorithm, leaf, broad in itertools.product(
+        ("kd_tree", "ball_tree"), (40, 400, len(rows)), (True, False)
+    ):
         setting = {"algorithm": algorithm, "leaf_size": leaf, "breadth_first": broad}
-        model, wide, found = theirs(rows, width, setting), x.double().numpy(), []
-        seconds = min(timed(lambda m=model, q=wide, f=found: f.append(m.score_samples(q))) for _ in range(2))
+        model = theirs(rows, width, setting)
+        wide = x.double().numpy()
+        found = []
+        seconds = min(
+            timed(lambda m=model, q=wide, f=found: f.append(m.score_samples(q))) for _ in range(2)
+        )
         tried.append({"setting": setting, "seconds": seconds, "error": error(found[0], true)})
     return sorted(tried, key=lambda one: (one["error"] > VALID, one["seconds"]))
 
 
 def accuracy(dims: int, width: float, n: int, queries: int, tuning: int) -> Json:
     """Largest errors at one dimension and bandwidth."""
-    rows, x = normal(n, dims, seed=0), normal(queries, dims, seed=1)
-    true, tried = reference(x, rows, width), tune(rows, width, tuning)
-    wide, best = x.double().numpy(), tried[0]["setting"]
+    rows = normal(n, dims, seed=0)
+    x = normal(queries, dims, seed=1)
+    true = reference(x, rows, width)
+    tried = tune(rows, width, tuning)
+    wide = x.double().numpy()
+    best = tried[0]["setting"]
     return {
         "dims": dims,
         "bandwidth": width,
@@ -86,18 +102,33 @@ def accuracy(dims: int, width: float, n: int, queries: int, tuning: int) -> Json
 
 def speed(dims: int, width: float, n: int, repeats: int, best: Json) -> Json:
     """Seconds to score as many queries as there are rows, and ratios."""
-    rows, x = normal(n, dims, seed=0), normal(n, dims, seed=1)
-    wide, threads = x.double().numpy(), torch.get_num_threads()
-    model, default, tuned = ours(rows, width), theirs(rows, width, DEFAULT), theirs(rows, width, best)
+    rows = normal(n, dims, seed=0)
+    x = normal(n, dims, seed=1)
+    wide = x.double().numpy()
+    threads = torch.get_num_threads()
+    model = ours(rows, width)
+    default = theirs(rows, width, DEFAULT)
+    tuned = theirs(rows, width, best)
 
     def alone() -> None:
         torch.set_num_threads(1)
         model.log_prob(x)
         torch.set_num_threads(threads)
 
-    runs = {"dalm": lambda: model.log_prob(x), "dalm_1_thread": alone, "sklearn_default": lambda: default.score_samples(wide)}
-    times = take_turns(runs | {"sklearn_best": lambda: tuned.score_samples(wide)}, repeats, warm=False)
-    pairs = [("sklearn_default", "dalm"), ("sklearn_best", "dalm"), ("sklearn_default", "dalm_1_thread"), ("sklearn_best", "dalm_1_thread")]
+    runs = {
+        "dalm": lambda: model.log_prob(x),
+        "dalm_1_thread": alone,
+        "sklearn_default": lambda: default.score_samples(wide),
+    }
+    times = take_turns(
+        runs | {"sklearn_best": lambda: tuned.score_samples(wide)}, repeats, warm=False
+    )
+    pairs = [
+        ("sklearn_default", "dalm"),
+        ("sklearn_best", "dalm"),
+        ("sklearn_default", "dalm_1_thread"),
+        ("sklearn_best", "dalm_1_thread"),
+    ]
     return {
         "dims": dims,
         "bandwidth": width,
@@ -113,7 +144,14 @@ def speed(dims: int, width: float, n: int, repeats: int, best: Json) -> Json:
 def print_speeds(found: list[Json]) -> None:
     """The table of seconds and ratios."""
     names = ("dalm", "dalm_1_thread", "sklearn_default", "sklearn_best")
-    rows = [[f["dims"], *(f["seconds"][n]["median"] for n in names), *(r["median"] for r in f["ratios"].values())] for f in found]
+    rows = [
+        [
+            f["dims"],
+            *(f["seconds"][n]["median"] for n in names),
+            *(r["median"] for r in f["ratios"].values()),
+        ]
+        for f in found
+    ]
     titles = ["dims", *(f"{n} s" for n in names), *(found[0]["ratios"] if found else [])]
     table("Seconds and ratios (medians; intervals are in the JSON)", titles, rows)
 
@@ -132,24 +170,52 @@ def print_errors(found: list[Json]) -> None:
         ]
         for f in found
     ]
-    columns = ["dims", "bandwidth", "queries", "dalm", "sklearn default", "sklearn best", "sklearn's best setting"]
+    columns = [
+        "dims",
+        "bandwidth",
+        "queries",
+        "dalm",
+        "sklearn default",
+        "sklearn best",
+        "sklearn's best setting",
+    ]
     table("Largest error in nats against float64 brute force", columns, rows)
 
 
 def main() -> None:
-    asked = arguments(__doc__, rows=10_000, queries=500, repeats=5, speed_dims=(2, 8, 64), accuracy_dims=(2, 8, 64, 784), bandwidth=0.5)
-    n, queries, tuning, repeats = (1000, 50, 20, 2) if asked.quick else (asked.rows, asked.queries, 100, asked.repeats)
+    asked = arguments(
+        __doc__,
+        rows=10_000,
+        queries=500,
+        repeats=5,
+        speed_dims=(2, 8, 64),
+        accuracy_dims=(2, 8, 64, 784),
+        bandwidth=0.5,
+    )
+    n, queries, tuning, repeats = (
+        (1000, 50, 20, 2) if asked.quick else (asked.rows, asked.queries, 100, asked.repeats)
+    )
     exact = []
     for dims in asked.accuracy_dims:
         scott = n ** (-1 / (dims + 4))
-        exact += [accuracy(dims, width, n, queries, tuning) for width in sorted({0.2, asked.bandwidth, round(scott, 4)})]
+        exact += [
+            accuracy(dims, width, n, queries, tuning)
+            for width in sorted({0.2, asked.bandwidth, round(scott, 4)})
+        ]
     best = {f["dims"]: f["best_setting"] for f in exact if f["bandwidth"] == asked.bandwidth}
-    fast = [speed(dims, asked.bandwidth, n, repeats, best.get(dims, DEFAULT)) for dims in asked.speed_dims]
+    fast = [
+        speed(dims, asked.bandwidth, n, repeats, best.get(dims, DEFAULT))
+        for dims in asked.speed_dims
+    ]
     print_errors(exact)
     print_speeds(fast)
     save(
         "kde",
-        {"settings": vars(asked) | {"seeds": "rows 0, queries 1, tuning 2", "valid": VALID}, "speed": fast, "accuracy": exact},
+        {
+            "settings": vars(asked) | {"seeds": "rows 0, queries 1, tuning 2", "valid": VALID},
+            "speed": fast,
+            "accuracy": exact,
+        },
         asked.quick,
     )
 

@@ -1,10 +1,12 @@
-"""SIGKILL at random moments of a fit: does each one resume, and end with the bits of the uninterrupted run?
+"""SIGKILL at random moments of a fit: does each one resume, and end with the bits of the
+uninterrupted run?
 
     python benchmarks/kill.py
 
-One `dalm fit` runs undisturbed. Then it is started again and again in new folders, killed at a moment drawn uniformly
-within its own slice of the undisturbed run's duration (so the moments cover everything from the start of the process
-to its end), and resumed by the same command until it is done.
+One `dalm fit` runs undisturbed. Then it is started again and again in new folders, killed at a
+moment drawn uniformly within its own slice of the undisturbed run's duration (so the moments cover
+everything from the start of the process to its end), and resumed by the same command until it is
+done.
 """
 
 from __future__ import annotations
@@ -24,7 +26,19 @@ STEPS = {"vae": 600, "pixelcnn": 250}
 
 def command(family: str, steps: int, out: Path, checkpoint: float) -> list[str]:
     """The fit, the same each time."""
-    return [PROGRAM, "fit", family, "digits", "--steps", str(steps), "--checkpoint", str(checkpoint), "--out", str(out), "--resume"]
+    return [
+        PROGRAM,
+        "fit",
+        family,
+        "digits",
+        "--steps",
+        str(steps),
+        "--checkpoint",
+        str(checkpoint),
+        "--out",
+        str(out),
+        "--resume",
+    ]
 
 
 def finish(words: list[str]) -> tuple[int, float]:
@@ -50,19 +64,33 @@ def found_in(out: Path) -> Json:
         return {"folder": out.exists(), "state": None, "step": None}
     lines = (out / "log.jsonl").read_text().splitlines() if (out / "log.jsonl").exists() else []
     whole = [json.loads(line)["step"] for line in lines if line.endswith("}")]
-    return {"folder": True, "state": json.loads((out / "run.json").read_text())["state"], "step": max(whole, default=0)}
+    return {
+        "folder": True,
+        "state": json.loads((out / "run.json").read_text())["state"],
+        "step": max(whole, default=0),
+    }
 
 
 def attempt(words: list[str], out: Path, moment: float, truth: bytes, tries: int = 5) -> Json:
-    """Kill once at a moment, resume to the end, compare. A kill that came too late counts as not killed."""
+    """Kill once at a moment, resume to the end, compare. A kill that came too late counts as not
+    killed.
+    """
     killed = kill_at(words, moment)
-    left, resumes, code = found_in(out), 0, -1
+    left = found_in(out)
+    resumes = 0
+    code = -1
     while code and resumes < tries:
         code, _ = finish(words)
         resumes += 1
     same = not code and (out / "weights.safetensors").read_bytes() == truth
     stray = [str(path.relative_to(out.parent)) for path in out.parent.rglob("*.partial")]
-    told: Json = {"moment": round(moment, 3), "killed": killed, "left": left, "resumes": resumes, "exit": code}
+    told: Json = {
+        "moment": round(moment, 3),
+        "killed": killed,
+        "left": left,
+        "resumes": resumes,
+        "exit": code,
+    }
     return told | {"same_bits": same, "stray_files": stray}
 
 
@@ -74,9 +102,11 @@ def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: i
         code, seconds = finish(command(family, steps, whole, checkpoint))
         if code:
             raise SystemExit(f"the uninterrupted fit of {family} ended with exit code {code}")
-        truth, found = (whole / "weights.safetensors").read_bytes(), []
+        truth = (whole / "weights.safetensors").read_bytes()
+        found = []
         for k in range(kills):
-            out, moment = Path(root) / f"kill-{k}", (k + dice.random()) / kills * seconds
+            out = Path(root) / f"kill-{k}"
+            moment = (k + dice.random()) / kills * seconds
             found.append(attempt(command(family, steps, out, checkpoint), out, moment, truth))
     real = [one for one in found if one["killed"]]
     counts = {
@@ -86,15 +116,37 @@ def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: i
         "same": sum(one["same_bits"] for one in found),
         "stray": sum(bool(one["stray_files"]) for one in found),
     }
-    return {"family": family, "steps": steps, "seconds": round(seconds, 2), "attempts": len(found), **counts, "kills": found}
+    return {
+        "family": family,
+        "steps": steps,
+        "seconds": round(seconds, 2),
+        "attempts": len(found),
+        **counts,
+        "kills": found,
+    }
 
 
 def main() -> None:
     asked = arguments(__doc__, families=tuple(STEPS), kills=20, checkpoint=1.0, seed=0)
     kills = 3 if asked.quick else asked.kills
-    found = [family_kills(f, 40 if asked.quick else STEPS[f], kills, asked.checkpoint, asked.seed) for f in asked.families]
-    columns = ["family", "steps", "seconds", "attempts", "killed", "before_folder", "before_first_log", "same", "stray"]
-    table("Killed, resumed, and equal bit for bit", columns, [[f[c] for c in columns] for f in found])
+    found = [
+        family_kills(f, 40 if asked.quick else STEPS[f], kills, asked.checkpoint, asked.seed)
+        for f in asked.families
+    ]
+    columns = [
+        "family",
+        "steps",
+        "seconds",
+        "attempts",
+        "killed",
+        "before_folder",
+        "before_first_log",
+        "same",
+        "stray",
+    ]
+    table(
+        "Killed, resumed, and equal bit for bit", columns, [[f[c] for c in columns] for f in found]
+    )
     save("kill", {"settings": vars(asked) | {"steps": STEPS}, "results": found}, asked.quick)
 
 

@@ -1,15 +1,16 @@
 """Training speed of a VAE in dalm and in pythae 0.1.2, on the same net, data, batch and machine.
 
-    pip install --no-deps pythae==0.1.2 pydantic pydantic-core annotated-types typing-inspection tqdm imageio cloudpickle
-    python benchmarks/pythae_vae.py
+    pip install --no-deps pythae==0.1.2 pydantic pydantic-core annotated-types typing-inspection
+    tqdm imageio cloudpickle python benchmarks/pythae_vae.py
 
-(`--no-deps` leaves torch alone. pythae needs no torchvision.) The net is pythae's default: 784-512-(32, 32) and
-32-512-784, ReLU, Bernoulli output, batch 128, Adam with the same peak rate. pythae gets its own best setting, chosen
-in a shorter race on fewer images: 0 or 2 loader workers, plain or fused Adam; its progress bar and its log are off,
-and its mixed precision is for CUDA alone. dalm runs three times: as it comes (bfloat16 where the machine has it,
-clipping, weight average, cosine schedule), the same in float32, and in float32 with pythae's work alone (none of
-those three). Validation and snapshots are off. Times are of the whole call, setting up and saving included. All end
-with a validation bound, as a sign that they did learn.
+(`--no-deps` leaves torch alone. pythae needs no torchvision.) The net is pythae's default:
+784-512-(32, 32) and 32-512-784, ReLU, Bernoulli output, batch 128, Adam with the same peak rate.
+pythae gets its own best setting, chosen in a shorter race on fewer images: 0 or 2 loader workers,
+plain or fused Adam; its progress bar and its log are off, and its mixed precision is for CUDA
+alone. dalm runs three times: as it comes (bfloat16 where the machine has it, clipping, weight
+average, cosine schedule), the same in float32, and in float32 with pythae's work alone (none of
+those three). Validation and snapshots are off. Times are of the whole call, setting up and saving
+included. All end with a validation bound, as a sign that they did learn.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from typing import Any
 
 os.environ["TQDM_DISABLE"] = "1"
 
-from common import Json, arguments, mnist, ratio, save, spread, table, take_turns, timed  # isort: skip
+# isort: skip
 import torch
+from common import Json, arguments, mnist, ratio, save, spread, table, take_turns, timed
 from pythae import models as peer
 from pythae.data.datasets import BaseDataset, DatasetOutput
 from pythae.pipelines import TrainingPipeline
@@ -41,11 +43,14 @@ NET: Json = {"net": "mlp", "width": 512, "depth": 1, "latent": 32}
 SINGLE: Json = {"precision": "float32"}
 SAME_WORK: Json = SINGLE | {"clip": 0.0, "ema": 0.0, "schedule": "constant", "weight_decay": 0.0}
 WAYS: dict[str, Json] = {"dalm": {}, "dalm_float32": SINGLE, "dalm_same_work": SAME_WORK}
-BATCH, LR = 128, 1e-3
+BATCH = 128
+LR = 1e-3
 
 
 def cut(data: Data, images: int) -> Data:
-    """The first training images, a whole number of batches, so that both sides see every image in each epoch."""
+    """The first training images, a whole number of batches, so that both sides see every image in
+    each epoch.
+    """
     n = min(images, len(data.train)) // BATCH * BATCH
     return replace(data, train=Split(data.train.x[:n]))
 
@@ -56,18 +61,29 @@ def ours(data: Data, epochs: int, options: Json) -> dalm.core.Generative:
     fixed = {"batch_size": BATCH, "lr": LR, "device": "cpu"}
     quiet = {"validations": 0, "snapshots": 0, "checkpoint": 1e9, "progress": False}
     with tempfile.TemporaryDirectory() as folder:
-        return dalm.fit(make("vae", data, **NET), data, steps=steps, out=Path(folder) / "run", **fixed, **quiet, **options).model
+        return dalm.fit(
+            make("vae", data, **NET),
+            data,
+            steps=steps,
+            out=Path(folder) / "run",
+            **fixed,
+            **quiet,
+            **options,
+        ).model
 
 
 def peer_model() -> peer.VAE:
     """pythae's VAE with its default nets."""
     torch.manual_seed(0)
-    return peer.VAE(peer.VAEConfig(input_dim=(1, 28, 28), latent_dim=NET["latent"], reconstruction_loss="bce"))
+    return peer.VAE(
+        peer.VAEConfig(input_dim=(1, 28, 28), latent_dim=NET["latent"], reconstruction_loss="bce")
+    )
 
 
 def theirs(x: Tensor, epochs: int, setting: Json) -> peer.VAE:
     """Train pythae's VAE for some epochs."""
-    model, dataset = peer_model(), BaseDataset(x, torch.ones(len(x)))
+    model = peer_model()
+    dataset = BaseDataset(x, torch.ones(len(x)))
     with tempfile.TemporaryDirectory() as folder:
         training = BaseTrainerConfig(
             output_dir=folder,
@@ -85,10 +101,18 @@ def theirs(x: Tensor, epochs: int, setting: Json) -> peer.VAE:
 
 def best_setting(x: Tensor) -> list[Json]:
     """pythae's settings by seconds for one epoch of a few images, the best of three turns each."""
-    settings = [{"workers": workers, "fused": fused} for workers, fused in itertools.product((0, 2), (False, True))]
-    runs: dict[str, Callable[[], Any]] = {str(k): lambda s=setting: theirs(x, 1, s) for k, setting in enumerate(settings)}
+    settings = [
+        {"workers": workers, "fused": fused}
+        for workers, fused in itertools.product((0, 2), (False, True))
+    ]
+    runs: dict[str, Callable[[], Any]] = {
+        str(k): lambda s=setting: theirs(x, 1, s) for k, setting in enumerate(settings)
+    }
     times = take_turns(runs, 3, warm=False)
-    return sorted(({"setting": settings[int(k)], "seconds": min(values)} for k, values in times.items()), key=lambda one: one["seconds"])
+    return sorted(
+        ({"setting": settings[int(k)], "seconds": min(values)} for k, values in times.items()),
+        key=lambda one: one["seconds"],
+    )
 
 
 @torch.no_grad()
@@ -96,7 +120,9 @@ def bounds(trained: dict[str, Any], x: Tensor) -> Json:
     """Mean validation bound of each, in nats per image."""
     other = trained.pop("pythae").eval()
     loss = other(DatasetOutput(data=x.float())).loss.item()
-    return {name: model.log_prob(x).mean().item() for name, model in trained.items()} | {"pythae": -loss}
+    return {name: model.log_prob(x).mean().item() for name, model in trained.items()} | {
+        "pythae": -loss
+    }
 
 
 def quieten() -> None:
@@ -107,9 +133,14 @@ def quieten() -> None:
 def main() -> None:
     asked = arguments(__doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800)
     quieten()
-    images, epochs, repeats, few = (512, 1, 2, 256) if asked.quick else (asked.images, asked.epochs, asked.repeats, asked.tuning_images)
+    images, epochs, repeats, few = (
+        (512, 1, 2, 256)
+        if asked.quick
+        else (asked.images, asked.epochs, asked.repeats, asked.tuning_images)
+    )
     data = cut(mnist(binary=True), images)
-    x, tried = data.train.x, best_setting(data.train.x[:few])
+    x = data.train.x
+    tried = best_setting(data.train.x[:few])
     sizes = {
         "dalm": sum(p.numel() for p in make("vae", data, **NET).parameters()),
         "pythae": sum(p.numel() for p in peer_model().parameters()),
@@ -117,21 +148,51 @@ def main() -> None:
     assert sizes["dalm"] == sizes["pythae"], sizes
     trained: Json = {}
     runs: dict[str, Callable[[], Any]] = {
-        name: lambda n=name, way=way: trained.update({n: ours(data, epochs, way)}) for name, way in WAYS.items()
+        name: lambda n=name, way=way: trained.update({n: ours(data, epochs, way)})
+        for name, way in WAYS.items()
     }
     runs["pythae"] = lambda: trained.update(pythae=theirs(x, epochs, tried[0]["setting"]))
-    setup = {"dalm": timed(lambda: ours(cut(data, BATCH), 1, {})), "pythae": timed(lambda: theirs(x[:BATCH], 1, tried[0]["setting"]))}
+    setup = {
+        "dalm": timed(lambda: ours(cut(data, BATCH), 1, {})),
+        "pythae": timed(lambda: theirs(x[:BATCH], 1, tried[0]["setting"])),
+    }
     times = take_turns(runs, repeats, warm=False)
-    speeds = {name: spread([epochs * len(x) / second for second in values]) for name, values in times.items()}
+    speeds = {
+        name: spread([epochs * len(x) / second for second in values])
+        for name, values in times.items()
+    }
     ratios = {name: ratio(times, "pythae", name) for name in WAYS}
-    table(f"Training images/s on {data.name}", ["", "images/s", "times pythae"], [[n, s, ratios.get(n, "1")] for n, s in speeds.items()])
+    table(
+        f"Training images/s on {data.name}",
+        ["", "images/s", "times pythae"],
+        [[n, s, ratios.get(n, "1")] for n, s in speeds.items()],
+    )
     bound = bounds(trained, data.val.x[:2000])
     print(
-        f"parameters {sizes}; bound on 2,000 validation images after {epochs} epochs, nats: {bound}; pythae's setting {tried[0]['setting']}"
+        f"parameters {sizes}; bound on 2,000 validation images after {epochs} epochs, nats: "
+        f"{bound}; pythae's setting {tried[0]['setting']}"
     )
-    settings = vars(asked) | {"net": NET, "batch_size": BATCH, "lr": LR, "ways": WAYS, "pythae": tried[0]["setting"], "seed": 0}
-    content = {"settings": settings, "pythae_settings_tried": tried, "parameters": sizes, "images": len(x), "images_per_second": speeds}
-    save("pythae_vae", content | {"ratios": ratios, "bound": bound, "seconds_of_one_batch": setup, "data": data.name}, asked.quick)
+    settings = vars(asked) | {
+        "net": NET,
+        "batch_size": BATCH,
+        "lr": LR,
+        "ways": WAYS,
+        "pythae": tried[0]["setting"],
+        "seed": 0,
+    }
+    content = {
+        "settings": settings,
+        "pythae_settings_tried": tried,
+        "parameters": sizes,
+        "images": len(x),
+        "images_per_second": speeds,
+    }
+    save(
+        "pythae_vae",
+        content
+        | {"ratios": ratios, "bound": bound, "seconds_of_one_batch": setup, "data": data.name},
+        asked.quick,
+    )
 
 
 if __name__ == "__main__":

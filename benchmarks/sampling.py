@@ -2,10 +2,10 @@
 
     python benchmarks/sampling.py
 
-The naive sampler draws from the model's own `params` with the same generator, so both must give the same samples.
-Weights are random, with the last layer enlarged so that samples depend on them; speed does not depend on training.
-All pixels are timed, nothing is extrapolated. The naive sampler pays its price in full passes, so it is repeated less
-often than the cached one.
+The naive sampler draws from the model's own `params` with the same generator, so both must give the
+same samples. Weights are random, with the last layer enlarged so that samples depend on them; speed
+does not depend on training. All pixels are timed, nothing is extrapolated. The naive sampler pays
+its price in full passes, so it is repeated less often than the cached one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def naive(net: PixelCNN, n: int, generator: torch.Generator) -> Tensor:
         for i in range(height):
             for j in range(width):
                 params = net.params(x, None)[:, :, i : i + 1, j : j + 1]
-                x[:, :, i, j] = net.says.sample(params, generator)[:, :, 0, 0]
+                x[:, :, i, j] = net.output_head.sample(params, generator)[:, :, 0, 0]
     return x.to(net.spec.dtype)
 
 
@@ -51,7 +51,8 @@ def seeded() -> torch.Generator:
 def sameness(levels: int, side: int, n: int, dtype: torch.dtype) -> Json:
     """Share of equal pixels and images; a pixel that rounds differently changes all that follow it."""
     net = model(levels, side, dtype)
-    cached, full = net.sample(n, generator=seeded()), naive(net, n, seeded())
+    cached = net.sample(n, generator=seeded())
+    full = naive(net, n, seeded())
     same = cached == full
     return {
         "dtype": str(dtype).removeprefix("torch."),
@@ -70,11 +71,20 @@ def speed(levels: int, side: int, batch: int, turns: int, cached_a_turn: int) ->
     quick: list[float] = []
     slow: list[float] = []
     for _ in range(turns):
-        quick += [timed(lambda: net.sample(batch, generator=seeded())) for _ in range(cached_a_turn)]
+        quick += [
+            timed(lambda: net.sample(batch, generator=seeded())) for _ in range(cached_a_turn)
+        ]
         slow.append(timed(lambda: naive(net, batch, seeded())))
-        quick += [timed(lambda: net.sample(batch, generator=seeded())) for _ in range(cached_a_turn)]
+        quick += [
+            timed(lambda: net.sample(batch, generator=seeded())) for _ in range(cached_a_turn)
+        ]
     times = {"cached": spread(quick), "naive": spread(slow)}
-    return {"batch": batch, "pixels": side * side, "seconds": times, "ratio": times["naive"]["median"] / times["cached"]["median"]}
+    return {
+        "batch": batch,
+        "pixels": side * side,
+        "seconds": times,
+        "ratio": times["naive"]["median"] / times["cached"]["median"],
+    }
 
 
 def main() -> None:
@@ -83,14 +93,32 @@ def main() -> None:
     found = []
     for levels in asked.levels:
         equal = [sameness(levels, side, same, dtype) for dtype in (torch.float64, torch.float32)]
-        found.append({"levels": levels} | speed(levels, side, batch, asked.turns, asked.cached) | {"same": equal})
+        found.append(
+            {"levels": levels}
+            | speed(levels, side, batch, asked.turns, asked.cached)
+            | {"same": equal}
+        )
     rows = [
-        [f["levels"], f["seconds"]["naive"], f["seconds"]["cached"], f["ratio"], *(f"{s['pixels_equal']:.2%}" for s in f["same"])]
+        [
+            f["levels"],
+            f["seconds"]["naive"],
+            f["seconds"]["cached"],
+            f["ratio"],
+            *(f"{s['pixels_equal']:.2%}" for s in f["same"]),
+        ]
         for f in found
     ]
     title = f"{side}×{side}, batch {batch}, seconds"
-    table(title, ["levels", "a pass a pixel", "cached", "ratio", "pixels equal, float64", "float32"], rows)
-    save("sampling", {"settings": vars(asked) | {"weights_seed": 0, "noise_seed": 1}, "results": found}, asked.quick)
+    table(
+        title,
+        ["levels", "a pass a pixel", "cached", "ratio", "pixels equal, float64", "float32"],
+        rows,
+    )
+    save(
+        "sampling",
+        {"settings": vars(asked) | {"weights_seed": 0, "noise_seed": 1}, "results": found},
+        asked.quick,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How long `dalm --help` and `import dalm` take, in fresh processes, beside a Python that does nothing.
+"""How long `dalm --help` and `import dalm` take, in fresh processes, beside a Python that does
+nothing.
 
 python benchmarks/startup.py
 """
@@ -25,7 +26,10 @@ def runner(command: list[str]) -> Callable[[], object]:
 
 def main() -> None:
     asked = arguments(__doc__, repeats=10)
-    times = take_turns({name: runner(command) for name, command in COMMANDS.items()}, 2 if asked.quick else asked.repeats)
+    times = take_turns(
+        {name: runner(command) for name, command in COMMANDS.items()},
+        2 if asked.quick else asked.repeats,
+    )
     found = {name: spread(values) for name, values in times.items()}
     table("Seconds (median, interval)", ["command", "seconds"], list(found.items()))
     save("startup", {"settings": vars(asked), "seconds": found, "all_seconds": times}, asked.quick)

@@ -1,12 +1,15 @@
-"""The smallest files that dalm can prove: digits by other writers, binarised MNIST without and with the model inside, raw MNIST.
+"""The smallest files that dalm can prove: digits by other writers, binarised MNIST without and with
+the model inside, raw MNIST.
 
     python benchmarks/targets.py [--tasks digits binary small raw] [--again]
 
-Each model is fitted (runs/targets/NAME, kept unless `--again`), then the test images are compressed, decoded in another process with
-another batch size and thread count, and compared; decoding is timed once more as `dalm decompress` comes. For `small` the model goes into
-the file, and decoding knows nothing else. The models of MNIST learn from its 60,000 training images but the last 2,000, which choose;
-binarised, these are drawn five times, and the test images once, by `numpy.random.RandomState(0)`. Digits: the first 1,297 images to learn
-from, the last 500, by other writers, as the file; its options were chosen with 197 of the 1,297 held out.
+Each model is fitted (runs/targets/NAME, kept unless `--again`), then the test images are
+compressed, decoded in another process with another batch size and thread count, and compared;
+decoding is timed once more as `dalm decompress` comes. For `small` the model goes into the file,
+and decoding knows nothing else. The models of MNIST learn from its 60,000 training images but the
+last 2,000, which choose; binarised, these are drawn five times, and the test images once, by
+`numpy.random.RandomState(0)`. Digits: the first 1,297 images to learn from, the last 500, by other
+writers, as the file; its options were chosen with 197 of the 1,297 held out.
 """
 
 from __future__ import annotations
@@ -30,11 +33,18 @@ from dalm.train import Run
 from dalm.verbs import prove
 
 RUNS = ROOT / "runs" / "targets"
-HELD_OUT, DRAWS = 2000, 5
+HELD_OUT = 2000
+DRAWS = 5
 MOST = {"digits": 7200, "binary": 150_000, "small": 195_000, "raw": 990_000}
 """Bytes."""
 FITS: dict[str, Json] = {
-    "digits": {"steps": 2100, "patience": 0, "conditional": True, "dropout": 0.6, "weight_decay": 0.4},
+    "digits": {
+        "steps": 2100,
+        "patience": 0,
+        "conditional": True,
+        "dropout": 0.6,
+        "weight_decay": 0.4,
+    },
     "binary": {"seconds": 2640, "lr": 2e-3, "patience": 0, "compile": True},
     "small": {"seconds": 1500, "lr": 4e-3, "patience": 0, "compile": True, "width": 10, "depth": 8},
     "raw": {"seconds": 4000, "lr": 3e-3, "patience": 0, "compile": True},
@@ -55,15 +65,24 @@ def mnist(binary: bool) -> Path:
     if path.exists():
         return path
     arrays = np.load(MNIST)
-    x, test = np.concatenate([arrays["x_train"], arrays["x_val"]]), arrays["x_test"]
-    train, val = x[:-HELD_OUT], x[-HELD_OUT:]
+    x = np.concatenate([arrays["x_train"], arrays["x_val"]])
+    test = arrays["x_test"]
+    train = x[:-HELD_OUT]
+    val = x[-HELD_OUT:]
     if binary:
         draw = np.random.RandomState(1)
         test = np.random.RandomState(0).random_sample(test.shape) < test / 255
-        train = np.concatenate([draw.random_sample(train.shape) < train / 255 for _ in range(DRAWS)])
+        train = np.concatenate(
+            [draw.random_sample(train.shape) < train / 255 for _ in range(DRAWS)]
+        )
         val = draw.random_sample(val.shape) < val / 255
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, x_train=train.astype(np.uint8), x_val=val.astype(np.uint8), x_test=test.astype(np.uint8))
+    np.savez(
+        path,
+        x_train=train.astype(np.uint8),
+        x_val=val.astype(np.uint8),
+        x_test=test.astype(np.uint8),
+    )
     return path
 
 
@@ -76,41 +95,60 @@ def shell(*command: str | Path) -> float:
 
 def sealed(run: Run, data: Data) -> Json:
     """The proof of a run, and how long decoding takes as it comes."""
-    record, back = prove(run, data), run.path / "back.npy"
+    record = prove(run, data)
+    back = run.path / "back.npy"
     seconds = shell("decompress", run.path / "proof.dalm", "--run", run.path, "-o", back, "--force")
     equal = bool(np.array_equal(np.load(back), data.test.x.numpy()))
     back.unlink()
-    return record | {"claim_bytes": record["claimed"] * data.test.x.numel() / 8, "decode_seconds": seconds, "equal": equal}
+    return record | {
+        "claim_bytes": record["claimed"] * data.test.x.numel() / 8,
+        "decode_seconds": seconds,
+        "equal": equal,
+    }
 
 
 def inside(run: Run, data: Data) -> Json:
     """An archive of the test images with the model inside, decoded from nothing else."""
-    x, archive, back = run.path / "x.npy", run.path / "inside.dalm", run.path / "back.npy"
+    x = run.path / "x.npy"
+    archive = run.path / "inside.dalm"
+    back = run.path / "back.npy"
     np.save(x, data.test.x.numpy())
-    encode, decode = (
-        shell("compress", run.path, x, "-o", archive, "--embed", "--force"),
-        shell("decompress", archive, "-o", back, "--force"),
-    )
+    encode = shell("compress", run.path, x, "-o", archive, "--embed", "--force")
+    decode = shell("decompress", archive, "-o", back, "--force")
     equal = bool(np.array_equal(np.load(back), np.load(x)))
     alone = run.path / "alone.dalm"
     shell("compress", run.path, x, "-o", alone, "--force")
-    found = {"bytes": archive.stat().st_size, "images_with_unrounded_weights_bytes": alone.stat().st_size}
+    found = {
+        "bytes": archive.stat().st_size,
+        "images_with_unrounded_weights_bytes": alone.stat().st_size,
+    }
     back.unlink()
     return found | {"encode_seconds": encode, "decode_seconds": decode, "equal": equal}
 
 
 def one(name: str, again: bool, quick: bool) -> Json:
     """Fit a target's model if it is not there, and weigh the file."""
-    path, options = (QUICK / "targets" if quick else RUNS) / name, {"steps": 3} if quick else FITS[name]
+    path = (QUICK / "targets" if quick else RUNS) / name
+    options = {"steps": 3} if quick else FITS[name]
     if again:
         shutil.rmtree(path, ignore_errors=True)
     data = digits() if name == "digits" else dalm.load_data(mnist(binary=name != "raw"))
     run = Run.open(path) if path.exists() else dalm.fit("pixelcnn", data, **options, out=path)
-    if any({**run.meta["model"], **run.meta["fit"]}[key] != value for key, value in options.items()):
+    if any(
+        {**run.meta["model"], **run.meta["fit"]}[key] != value for key, value in options.items()
+    ):
         raise SystemExit(f"{path} was fitted with other options; --again fits it anew")
     found = inside(run, data) if name == "small" else sealed(run, data)
     fitted = {key: run.meta[key] for key in ("seconds", "parameters", "model", "fit")}
-    return found | {"most": MOST[name], "nats": found["bytes"] * 8 * math.log(2) / len(data.test), "n": len(data.test)} | fitted
+    return (
+        found
+        | {
+            "most": MOST[name],
+            "nats": found["bytes"] * 8 * math.log(2) / len(data.test),
+            "n": len(data.test),
+        }
+        | fitted
+    )
 
 
 def main() -> None:
@@ -121,7 +159,11 @@ def main() -> None:
         found[name] = one(name, asked.again or asked.quick, asked.quick)
         save("targets", {"results": found}, asked.quick)
     columns = ("bytes", "most", "nats", "parameters", "seconds", "decode_seconds", "equal")
-    table("targets", ["file", *columns], [[name, *(one[column] for column in columns)] for name, one in found.items()])
+    table(
+        "targets",
+        ["file", *columns],
+        [[name, *(one[column] for column in columns)] for name, one in found.items()],
+    )
 
 
 if __name__ == "__main__":

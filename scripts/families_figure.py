@@ -1,4 +1,6 @@
-"""Draw docs/families.png, the README's picture, from a comparison: python scripts/families_figure.py runs/demo."""
+"""Draw docs/families.png, the README's picture, from a comparison: python
+scripts/families_figure.py runs/demo.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,26 @@ def draw(folder: Path, out: Path) -> None:
     for axis, (name, words, samples) in zip(axes, lines, strict=True):
         axis.imshow(strip(samples), cmap="gray_r", interpolation="nearest")
         axis.set_axis_off()
-        axis.text(-0.02, 0.62, name, transform=axis.transAxes, ha="right", va="center", fontsize=10, weight="bold")
-        axis.text(-0.02, 0.22, words, transform=axis.transAxes, ha="right", va="center", fontsize=7.5, color="0.35")
+        axis.text(
+            -0.02,
+            0.62,
+            name,
+            transform=axis.transAxes,
+            ha="right",
+            va="center",
+            fontsize=10,
+            weight="bold",
+        )
+        axis.text(
+            -0.02,
+            0.22,
+            words,
+            transform=axis.transAxes,
+            ha="right",
+            va="center",
+            fontsize=7.5,
+            color="0.35",
+        )
     figure.subplots_adjust(left=0.2, right=0.995, top=0.98, bottom=0.02, hspace=0.12)
     figure.savefig(out, metadata={"Software": None})
 

@@ -1,8 +1,11 @@
-"""Train the feature net for scikit-learn's digits and write `dalm/metrics/digits-cnn-v1.safetensors`.
+"""Train the feature net for scikit-learn's digits and write
+`dalm/metrics/digits-cnn-v1.safetensors`.
 
-It sees the first 1,100 rows only (the training split), so that features of validation and test rows are as honest as those of samples.
-Run `python scripts/train_digits_features.py`; it takes seconds on one core, prints the accuracy on the last 500 rows and the hash. Another
-machine may round differently and give another hash: then raise the version in the name, because scores of two versions do not compare.
+It sees the first 1,100 rows only (the training split), so that features of validation and test rows
+are as honest as those of samples. Run `python scripts/train_digits_features.py`; it takes seconds
+on one core, prints the accuracy on the last 500 rows and the hash. Another machine may round
+differently and give another hash: then raise the version in the name, because scores of two
+versions do not compare.
 """
 
 from __future__ import annotations
@@ -14,13 +17,17 @@ from safetensors.torch import save
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from dalm.metrics.features import WEIGHTS, DigitsNet
+from dalm.features.spaces import WEIGHTS, DigitsNet
 
-ROWS, BATCH, EPOCHS = 1100, 61, 60
+ROWS = 1100
+BATCH = 61
+EPOCHS = 60
 
 
 def shifted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The batch moved by at most one pixel in each direction: the last 500 digits are by other writers."""
+    """The batch moved by at most one pixel in each direction: the last 500 digits are by other
+    writers.
+    """
     row, column = torch.randint(0, 3, (2,), generator=generator).tolist()
     return nn.functional.pad(x, (1, 1, 1, 1))[:, :, row : row + 8, column : column + 8]
 
@@ -31,10 +38,16 @@ def train(x: Tensor, y: Tensor, seed: int = 0) -> DigitsNet:
     generator = torch.Generator().manual_seed(seed)
     net = DigitsNet()
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=EPOCHS * (len(x) // BATCH))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, 4e-3, total_steps=EPOCHS * (len(x) // BATCH)
+    )
     for _ in range(EPOCHS):
-        for rows in torch.split(torch.randperm(len(x), generator=generator)[: len(x) // BATCH * BATCH], BATCH):
-            loss = nn.functional.cross_entropy(net(shifted(x[rows], generator)), y[rows], label_smoothing=0.05)
+        for rows in torch.split(
+            torch.randperm(len(x), generator=generator)[: len(x) // BATCH * BATCH], BATCH
+        ):
+            loss = nn.functional.cross_entropy(
+                net(shifted(x[rows], generator)), y[rows], label_smoothing=0.05
+            )
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -46,12 +59,16 @@ def main() -> None:
     """Train, say how good it is, and write the weights."""
     torch.set_num_threads(1)
     digits = load_digits()
-    x, y = torch.tensor(digits.images).float()[:, None], torch.tensor(digits.target)
+    x = torch.tensor(digits.images).float()[:, None]
+    y = torch.tensor(digits.target)
     net = train(x[:ROWS], y[:ROWS])
     content = save(net.state_dict())
     WEIGHTS.write_bytes(content)
     right = (net(x[-500:]).argmax(1) == y[-500:]).float().mean().item()
-    print(f"{WEIGHTS.name}: {len(content):,} bytes, #{hashlib.sha256(content).hexdigest()[:8]}, {right:.1%} right on the last 500")
+    print(
+        f"{WEIGHTS.name}: {len(content):,} bytes, #{hashlib.sha256(content).hexdigest()[:8]}, "
+        f"{right:.1%} right on the last 500"
+    )
 
 
 if __name__ == "__main__":

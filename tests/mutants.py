@@ -36,7 +36,11 @@ class Wide(Gaussian):
 
     def _sample(self, n, y, generator):
         x = super()._sample(n, y, generator).float()
-        return (x + torch.randn(x.shape, generator=generator)).round().clamp(0, 2) if self.spec.levels else 1.2 * x
+        return (
+            (x + torch.randn(x.shape, generator=generator)).round().clamp(0, 2)
+            if self.spec.levels
+            else 1.2 * x
+        )
 
 
 class GlobalNoise(Gaussian):
@@ -72,8 +76,8 @@ class WrongShape(Gaussian):
 class Forgetful(KDE):
     family = "forgetful"
 
-    def absorb(self, x, y, generator):
-        super().absorb(x, y, generator)
+    def passes(self, x, y, generator):
+        super().passes(x, y, generator)
         self.memory = self.rows
         self.rows = torch.zeros_like(self.rows)
 
@@ -93,8 +97,8 @@ class ClassBlind(KDE):
 class UnevenPrior(Discriminant):
     family = "uneven-prior"
 
-    def absorb(self, x, y, generator):
-        super().absorb(x, y, generator)
+    def passes(self, x, y, generator):
+        super().passes(x, y, generator)
         self.prior = self.prior * 1.01
 
 
@@ -103,21 +107,30 @@ class Peeking(PixelCNN):
 
     def params(self, x, y):
         params = super().params(x, y)
-        return params + self.look(x.view(-1, *self.grid))[:, :1] * torch.linspace(-1, 1, params.shape[1])[:, None, None]
+        return (
+            params
+            + self.preprocess(x.view(-1, *self.grid))[:, :1]
+            * torch.linspace(-1, 1, params.shape[1])[:, None, None]
+        )
 
 
 class Frozen(PixelCNN):
     family = "frozen"
 
     def losses(self, x, y, generator):
-        return [(parameters[1:], closure) for parameters, closure in super().losses(x, y, generator)]
+        return [
+            (parameters[1:], closure) for parameters, closure in super().losses(x, y, generator)
+        ]
 
 
 class Backwards(PixelCNN):
     family = "backwards"
 
     def losses(self, x, y, generator):
-        return [(parameters, lambda closure=closure: -closure().clamp(max=3)) for parameters, closure in super().losses(x, y, generator)]
+        return [
+            (parameters, lambda closure=closure: -closure().clamp(max=3))
+            for parameters, closure in super().losses(x, y, generator)
+        ]
 
 
 class FreeCode(VAE):
@@ -191,8 +204,17 @@ MUTANTS = [
     Mutant(Backwards, "climbs the loss", "learning_helps", TINY_CNN),
     Mutant(FreeCode, "the code costs nothing", "mass_sums_to_one", TINY_VAE),
     Mutant(NoJacobian, "density in scaled units", "density_integrates_to_one", TINY_VAE),
-    Mutant(StaysInEvaluation, "leaves a part in evaluation mode", "leaves_no_trace", {"latent": 4, "width": 4}),
-    Mutant(SlowLearner, "predicts from too little of what it was told", "predictions_are_the_likelihood"),
+    Mutant(
+        StaysInEvaluation,
+        "leaves a part in evaluation mode",
+        "leaves_no_trace",
+        {"latent": 4, "width": 4},
+    ),
+    Mutant(
+        SlowLearner,
+        "predicts from too little of what it was told",
+        "predictions_are_the_likelihood",
+    ),
     Mutant(Crowded, "predictions depend on the batch", "archives_give_the_data_back"),
     Mutant(Careless, "accepts classes that the data do not have", "refuses_bad_input"),
 ]

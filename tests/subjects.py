@@ -1,7 +1,7 @@
 """The families as the conformance suite sees them: options that make them small."""
 
 from dalm.models import DCGAN, FAMILIES, KDE, VAE, PixelCNN
-from dalm.testing import Subject
+from dalm.testing import TestCase
 
 SMALL = {
     PixelCNN: {"width": 8, "depth": 2},
@@ -9,4 +9,4 @@ SMALL = {
     DCGAN: {"latent": 4, "width": 4},
     KDE: {"bandwidth": 0.7},
 }
-SUBJECTS = {family.family: Subject(family, SMALL.get(family, {})) for family in FAMILIES}
+SUBJECTS = {family.family: TestCase(family, SMALL.get(family, {})) for family in FAMILIES}

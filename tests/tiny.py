@@ -1,4 +1,6 @@
-"""The smallest models that train, and how to fit them quickly, kill them and compare what they leave."""
+"""The smallest models that train, and how to fit them quickly, kill them and compare what they
+leave.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 4, "latent": 4},
     "kde": {"bandwidth": 1.0},
 }
-FIT: dict[str, Any] = {"steps": 20, "batch_size": 32, "validations": 2, "snapshots": 1, "device": "cpu", "progress": False}
+FIT: dict[str, Any] = {
+    "steps": 20,
+    "batch_size": 32,
+    "validations": 2,
+    "snapshots": 1,
+    "device": "cpu",
+    "progress": False,
+}
 LOOP = importlib.import_module("dalm.train.fit")  # the module; `dalm.train.fit` is the function
 
 
@@ -31,7 +40,9 @@ def tiny(name: str, data: Data = DIGITS, seed: int = 0, **options: Any) -> Any:
     return make(name, data, seed, **OPTIONS.get(name, {}) | options)
 
 
-def run_of(name: str, out: Path, *, seed: int = 0, own: dict[str, Any] | None = None, **options: Any) -> Run:
+def run_of(
+    name: str, out: Path, *, seed: int = 0, own: dict[str, Any] | None = None, **options: Any
+) -> Run:
     return fit(tiny(name, seed=seed, **own or {}), DIGITS, out=out, seed=seed, **FIT | options)
 
 
@@ -45,8 +56,11 @@ def log_of(run: Run | Path) -> list[dict[str, Any]]:
 
 
 def kill_at(monkeypatch: Any, step: int, saved: int) -> None:
-    """Make the process die before step `step + 1`, with the last checkpoint written at or before step `saved`."""
-    take, save = LOOP.take_step, LOOP.State.save
+    """Make the process die before step `step + 1`, with the last checkpoint written at or before
+    step `saved`.
+    """
+    take = LOOP.take_step
+    save = LOOP.State.save
 
     def dying(state: Any, *rest: Any) -> Any:
         if state.step == step:
@@ -65,5 +79,7 @@ def listing(folder: Path) -> dict[str, str]:
     """Everything below a folder, with a hash of each file."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        found[str(path.relative_to(folder))] = (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        )
     return found

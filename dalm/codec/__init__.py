@@ -1,8 +1,0 @@
-"""Entropy coding: likelihoods become files."""
-
-from dalm.codec.archive import Header
-from dalm.codec.compress import Reader, Settings, by_bits_back, compress, decompress, hash_of
-from dalm.codec.tables import Tally
-from dalm.codec.weights import pack
-
-__all__ = ["Header", "Reader", "Settings", "Tally", "by_bits_back", "compress", "decompress", "hash_of", "pack"]

@@ -1,0 +1,239 @@
+"""The archive: compressed data in a file that says how to decode it, checks itself, and can be read
+a chunk at a time.
+
+Version 1. Numbers marked n take as many bytes as they need: seven bits in each, lowest first, the
+top bit set in all but the last (LEB128). All others are little-endian; none has a sign.
+
+| bytes | content |
+|---|---|
+| 4 | magic, `DALM` |
+| 1 | version, 1 |
+| 1 | flags: 1 bits-back (else the chain rule), 2 labels, 4 the model is inside, 8 data were given in another shape than the model's |
+| 1 | type of the original data: an index into `DTYPES` |
+| 1 | with flag 2: type of the labels |
+| n, n | levels and classes of the Spec |
+| n, n each | axes of a datum in the model, then their sizes |
+| n, n each | with flag 8: axes of a datum as it was given, then their sizes |
+| n | with flag 1: samples |
+| n | number of data |
+| n | data in a chunk (the last one may hold fewer) |
+| 8 | hash of the model |
+| 8 | BLAKE2b of the original data, then of the labels, in their types |
+| 4 | CRC-32 of everything before |
+| 4, 4, then as many | the model, if it is inside: length, CRC-32, bytes (`dalm.codec.weights` says which) |
+| 4, 4, then as many | each chunk: length of its payload, CRC-32 of it, the payload |
+
+A payload is 32-bit words: of the labels, if there are any, their number and then themselves; for
+bits-back the number of words the stack began with and how slowly its groups grow; then the stream.
+Nothing follows the last chunk.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dalm.codec.stream import Reader, varint
+from dalm.core import Spec
+from dalm.errors import DalmError
+
+MAGIC = b"DALM"
+VERSION = 1
+DTYPES = ("|u1", "|b1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8")
+BITS_BACK = 1
+LABELS = 2
+INSIDE = 4
+RESHAPED = 8
+LARGEST = 1 << 24  # entries of a chunk: bounds the memory that a file can ask for
+MOST = 1 << 16  # levels and samples
+AXES = 64  # as many as numpy takes
+LONGEST = 2048  # bytes of a header
+HASH = 8  # bytes
+START = struct.Struct("<4sBB")
+HASHES = struct.Struct(f"<{HASH}s{HASH}s")
+CRC = struct.Struct("<I")
+PART = struct.Struct("<II")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an archive says about itself.
+
+    Args:
+        spec: of the model.
+        dtype: of the original data, one of `DTYPES`.
+        shape: of a datum as it was given.
+        count: how many data.
+        chunk: data in a chunk.
+        model: hash of the model, 8 bytes.
+        checksum: of data and labels, 8 bytes.
+        labels: dtype of the labels, one of `DTYPES`; empty if there are none.
+        inside: whether the model is inside.
+        samples: of bits-back; 0 for the chain rule.
+    """
+
+    spec: Spec
+    dtype: str
+    shape: tuple[int, ...]
+    count: int
+    chunk: int
+    model: bytes
+    checksum: bytes = bytes(HASH)
+    labels: str = ""
+    inside: bool = False
+    samples: int = 0
+
+    def pack(self) -> bytes:
+        """The header's bytes."""
+        reshaped = self.shape != self.spec.shape
+        flags = (
+            BITS_BACK * (self.samples > 0)
+            | LABELS * bool(self.labels)
+            | INSIDE * self.inside
+            | RESHAPED * reshaped
+        )
+        numbers = [self.spec.levels or 0, self.spec.classes, len(self.spec.shape), *self.spec.shape]
+        numbers += (
+            [len(self.shape), *self.shape] * reshaped
+            + [self.samples] * (self.samples > 0)
+            + [self.count, self.chunk]
+        )
+        types = [DTYPES.index(dtype) for dtype in (self.dtype, self.labels) if dtype]
+        body = START.pack(MAGIC, VERSION, flags) + bytes(types) + varint(*numbers)
+        body += HASHES.pack(self.model, self.checksum)
+        return body + CRC.pack(zlib.crc32(body))
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks follow."""
+        return -(-self.count // self.chunk)
+
+
+def read_exactly(file: BinaryIO, size: int) -> bytes:
+    """`size` bytes, or DalmError if the file ends before."""
+    content = file.read(size)
+    if len(content) < size:
+        raise DalmError(
+            f"the archive is cut short: {size} bytes were to follow and {len(content)} did; get "
+            "the whole file again"
+        )
+    return content
+
+
+def read_header(file: BinaryIO) -> Header:
+    """The header at the start of an archive.
+
+    Raises:
+        DalmError: no archive, of a newer version, cut short, damaged, or asking for the impossible.
+    """
+    reader = Reader(file.read(LONGEST))
+    if reader.stream[:4] != MAGIC:
+        raise DalmError("this is no dalm archive: it does not begin with DALM")
+    _, version, flags = START.unpack(reader.take(START.size))
+    if version != VERSION:
+        raise DalmError(
+            f"the archive has version {version}, and this dalm reads version {VERSION}; use a "
+            "newer dalm"
+        )
+    header = _header(reader, flags)
+    body = reader.stream[: reader.at]
+    if CRC.unpack(reader.take(CRC.size))[0] != zlib.crc32(body):
+        raise DalmError("the archive's header is damaged: its checksum does not match")
+    if header is None or header.pack() != reader.stream[: reader.at]:
+        raise DalmError(
+            "the archive's header asks for something that no dalm writes; it is damaged or was "
+            "made up"
+        )
+    file.seek(reader.at)
+    return header
+
+
+def _header(reader: Reader, flags: int) -> Header | None:
+    """What the bytes after the flags say, if it is possible."""
+    types = reader.take(2 if flags & LABELS else 1)
+    levels = reader.number(MOST)
+    classes = reader.number(LARGEST)
+    inner = _shape(reader)
+    outer = _shape(reader) if flags & RESHAPED else inner
+    samples = reader.number(MOST) if flags & BITS_BACK else 0
+    count = reader.number(1 << 56)
+    chunk = reader.number(LARGEST)
+    (model, checksum) = HASHES.unpack(reader.take(HASHES.size))
+    size = math.prod(inner)
+    if not (
+        0 < chunk * size <= LARGEST
+        and math.prod(outer) == size
+        and count
+        and inner
+        and levels > 1
+        and max(types) < len(DTYPES)
+    ):
+        return None
+    dtype, labels = [*(DTYPES[k] for k in types), ""][:2]
+    return Header(
+        Spec(inner, levels, classes),
+        dtype,
+        outer,
+        count,
+        chunk,
+        model,
+        checksum,
+        labels,
+        bool(flags & INSIDE),
+        samples,
+    )
+
+
+def _shape(reader: Reader) -> tuple[int, ...]:
+    return tuple(reader.number(LARGEST) for _ in range(reader.number(AXES)))
+
+
+def write_part(file: BinaryIO, payload: bytes) -> None:
+    """Append a chunk, or the model."""
+    file.write(PART.pack(len(payload), zlib.crc32(payload)) + payload)
+
+
+def read_part(file: BinaryIO, most: int) -> bytes:
+    """The payload of the next chunk, or the model, in a file of `most` bytes.
+
+    Raises:
+        DalmError: it is cut short or damaged.
+    """
+    size, crc = PART.unpack(read_exactly(file, PART.size))
+    if size > most:
+        raise DalmError(
+            f"the archive is cut short: a part of it has {size:,} bytes, and the file {most:,}; "
+            "get the whole file again"
+        )
+    payload = read_exactly(file, size)
+    if zlib.crc32(payload) != crc:
+        raise DalmError("a part of the archive is damaged: its checksum does not match")
+    return payload
+
+
+def survey(file: BinaryIO, header: Header, size: int) -> list[int]:
+    """Places of the chunks in a file of `size` bytes, found without reading them.
+
+    Raises:
+        DalmError: chunks are missing, or something follows the last one.
+    """
+    if header.chunks * PART.size > size:
+        raise DalmError(
+            f"the archive is cut short: it should hold {header.chunks:,} chunks, and has {size:,} "
+            "bytes"
+        )
+    places = []
+    for _ in range(header.chunks):
+        places.append(file.tell())
+        length, _ = PART.unpack(read_exactly(file, PART.size))
+        file.seek(length, 1)
+    if file.tell() != size:
+        raise DalmError(
+            "the archive is "
+            f"{'cut short' if file.tell() > size else 'followed by something else'}; get the whole "
+            "file again"
+        )
+    return places

@@ -1,0 +1,56 @@
+"""Tables and levels as constriction takes them, and what both drivers tell their callers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import constriction
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dalm.core import Generative
+from dalm.exact import fixed
+
+Words = NDArray[np.uint32]
+Progress = Callable[[int], None]
+"""Told how many entries of data are done."""
+
+LEVELS = constriction.stream.model.Categorical(perfect=False)
+"""Levels by table: whole parts that sum to 2²⁴ less one for each level come out of constriction's
+rounding unchanged.
+"""
+
+
+class CodeLength:
+    """Adds up what levels cost under their tables: the length that a perfect coder would reach, in
+    `bits`.
+    """
+
+    bits = 0.0
+
+    def add(self, tables: Tensor, values: Tensor, sign: int = 1) -> None:
+        """Levels (...) were written with tables (..., levels), or with -1 read."""
+        self.bits += sign * fixed.bits(tables, values.to(tables.device)).sum().item()
+
+
+def flat(tables: Tensor) -> NDArray[np.float32]:
+    """Tables (..., levels) as constriction takes them, (N, levels)."""
+    array: NDArray[np.float32] = tables.reshape(-1, tables.shape[-1]).contiguous().cpu().numpy()
+    return array
+
+
+def symbols(values: Tensor) -> NDArray[np.int32]:
+    """Levels as constriction takes them, (N,)."""
+    array: NDArray[np.int32] = values.reshape(-1).int().cpu().numpy()
+    return array
+
+
+def class_weights(model: Generative) -> Tensor:
+    """Whole weights of the classes, (classes,): of a conditional model its prior, else all alike."""
+    return (
+        (model.prior.double() * 2**24).floor()
+        if model.conditional
+        else torch.ones(model.spec.classes, dtype=torch.float64)
+    )

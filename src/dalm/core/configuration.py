@@ -1,0 +1,82 @@
+"""How a model is written down: its configuration as JSON values, and the model rebuilt from
+configuration and weights alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor, nn
+
+from dalm.core.model import Generative, families, signature
+from dalm.core.spec import Spec
+from dalm.errors import DalmError, did_you_mean, is_integer
+
+
+def config(model: Generative) -> dict[str, Any]:
+    """A model's configuration as plain JSON values; nested models too."""
+    return {"family": model.family} | {
+        name: _plain(getattr(model, name)) for name in signature(type(model))
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Generative):
+        return config(value)
+    if isinstance(value, Spec):
+        return asdict(value) | {"shape": list(value.shape)}
+    if is_integer(value):
+        return int(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Generative:
+    """The model that a configuration describes, with its weights if `state` is given. The opposite
+    of `config`.
+    """
+    options = dict(config)
+    name = options.pop("family")
+    if name not in families:
+        raise DalmError(
+            f"there is no family {name!r} among those imported (dalm.models holds our own). "
+            f"{did_you_mean(str(name), families)}"
+        )
+    known = signature(families[name])
+    for option in options:
+        if option not in known:
+            raise DalmError(f"{name} has no option {option!r}. {did_you_mean(option, known)}")
+    model = families[name](**{key: _rich(value) for key, value in options.items()})
+    if state is not None:
+        restore(model, state)
+    return model
+
+
+def _rich(value: Any) -> Any:
+    if isinstance(value, dict):
+        return (
+            build(value) if "family" in value else Spec(**value | {"shape": tuple(value["shape"])})
+        )
+    return tuple(value) if isinstance(value, list) else value
+
+
+def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load weights. Buffers take the shape they were saved with, for models that remember data."""
+    own = model.state_dict()
+    if own.keys() != state.keys():
+        differ = sorted(own.keys() ^ state.keys())
+        raise DalmError(
+            f"the weights do not belong to this model: {len(differ)} names differ, such as "
+            f"{differ[0]!r}"
+        )
+    buffers = dict(model.named_buffers())
+    for name, value in state.items():
+        if name in buffers:
+            owner, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, value.to(buffers[name]))
+        elif own[name].shape != value.shape:
+            raise DalmError(
+                f"the weights do not fit this model: {name} is {tuple(value.shape)}, expected "
+                f"{tuple(own[name].shape)}"
+            )
+    model.load_state_dict(state)

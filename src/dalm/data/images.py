@@ -1,0 +1,96 @@
+"""Image files to pixels, by stated rules.
+
+- The EXIF orientation is applied. Of an animation, the first frame counts.
+- 16-bit grey becomes 8-bit by value * 255 / 65535, rounded. (Of 16-bit colour, Pillow reads the
+  upper byte.)
+- 1-bit black and white become 0 and 255.
+- Transparency (RGBA, grey with alpha, palettes, a transparent colour) is composited over white.
+- Grey stays one channel; palettes and every other colour model become RGB.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from dalm.data.options import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+RULES = "Image files were read so: 16-bit to 8-bit by value * 255 / 65535, transparency over white, palettes to RGB, EXIF orientation applied."
+GREYS = ("1", "L", "LA", "La")
+
+
+def read_image(file: IO[bytes], grey: bool, size: int | None) -> Array:
+    """The pixels of an image file, (C, H, W) uint8 with C of 1 or 3.
+
+    Args:
+        file: open for reading.
+        grey: turn colour into luminance.
+        size: cut to the square in the centre and resize to this side.
+
+    Raises:
+        Exception: whatever Pillow raises on a file that is damaged or no image.
+
+    >>> import io, PIL.Image
+    >>> PIL.Image.new("RGBA", (3, 2), (0, 0, 0, 0)).save(file := io.BytesIO(), "png")
+    >>> read_image(file, grey=True, size=None).tolist()
+    [[[255, 255, 255], [255, 255, 255]]]
+    """
+    import PIL.Image
+    import PIL.ImageOps
+
+    with PIL.Image.open(file) as opened:
+        image = _over_white(_eight_bits(PIL.ImageOps.exif_transpose(opened)))
+    image = image.convert("L" if grey or image.mode in GREYS else "RGB")
+    pixels: Array = np.asarray(_square(image, size) if size else image)
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+
+
+def resize_channel(channel: Array, size: int) -> Array:
+    """Cut one channel (H, W) uint8 to the square in its centre and resize it to (size, size).
+
+    >>> resize_channel(np.full((4, 8), 7, np.uint8), 2).tolist()
+    [[7, 7], [7, 7]]
+    """
+    return np.asarray(_square(_image(channel), size))
+
+
+def _image(pixels: Array) -> Image:
+    import PIL.Image
+
+    return PIL.Image.fromarray(pixels.astype(np.uint8))
+
+
+def _eight_bits(image: Image) -> Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no stated range")
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit pixels beyond 65535 have no stated range")
+    return _image((values + 128) // 257)
+
+
+def _over_white(image: Image) -> Image:
+    if not image.has_transparency_data:
+        return image
+    pixels: Array = np.asarray(image.convert("LA" if image.mode in GREYS else "RGBA")).astype(
+        np.int64
+    )
+    colour = pixels[..., :-1]
+    alpha = pixels[..., -1:]
+    flat = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    return _image(flat[..., 0] if flat.shape[2] == 1 else flat)
+
+
+def _square(image: Image, size: int) -> Image:
+    from PIL.Image import Resampling
+
+    side = min(image.size)
+    left = (image.width - side) // 2
+    top = (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side)).resize((size, size), Resampling.LANCZOS)

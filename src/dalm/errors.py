@@ -1,0 +1,44 @@
+"""The error of bad input, and the checks that raise it."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Iterable
+from typing import TypeGuard
+
+
+class DalmError(ValueError):
+    """Bad input. The message says what was asked, what was given and what would work."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Name the nearest choice and list them all.
+
+    >>> did_you_mean("vea", ["vae", "kde"])
+    "Did you mean 'vae'? There are: kde, vae."
+    """
+    names = sorted(choices)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.4)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(names)}."
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number, NumPy's too; True and False are not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_seed(seed: object) -> int:
+    """The seed, or DalmError unless every library here takes it.
+
+    >>> check_seed(7)
+    7
+    """
+    if not (is_integer(seed) and 0 <= seed < 2**32):
+        hint = (
+            "seed must not be negative"
+            if is_integer(seed) and seed < 0
+            else f"a seed is a whole number below {2**32}"
+        )
+        raise DalmError(f"{hint}, got {seed!r}")
+    return int(seed)

@@ -1,0 +1,317 @@
+r"""Gated PixelCNN (van den Oord et al. 2016, "Conditional image generation with PixelCNN
+decoders").
+
+An image is a sequence of pixels, row by row, and the chain rule makes its probability a product:
+
+    P(x) = Π_i P(x_i | x_1 … x_{i-1})
+
+Two stacks of causal convolutions compute every factor at once. The vertical stack sees the rows
+above, the horizontal stack the pixels to the left and, through the vertical one, the rows above:
+together they see every earlier pixel within their reach of `depth` + 3 rows or columns, without a
+blind spot. The input is shifted by one row for the first stack and by one column for the second, so
+no convolution needs a mask. Each layer is gated, tanh(a) ⊙ σ(b).
+
+Sampling feeds one row and one pixel at a time through the same layers and keeps what they saw last,
+so that an image costs one pass in all instead of one pass for each pixel.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Literal, cast, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dalm.core import Autoregressive, Learner, Loss, Recipe, Spec, among, within
+from dalm.errors import DalmError
+from dalm.exact import ExactArithmetic, Predictor
+from dalm.nn import HorizontalConv, VerticalConv, image_grid, pointwise
+from dalm.probability import BernoulliHead, CategoricalHead, LevelsHead, LogisticMixtureHead
+
+
+def gate(x: Tensor, channels: int = 1) -> Tensor:
+    """tanh(a) ⊙ σ(b) of the two halves of the channels, which are the axis named."""
+    a, b = x.chunk(2, channels)
+    return a.tanh() * b.sigmoid()
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks, each with a residual connection.
+
+    Args:
+        width: channels of each stack.
+        size: kernel width, odd; the kernel sees (size + 1) / 2 rows, this one included.
+        classes: labels to condition on, 0 for none.
+        dropout: share of activations dropped before each convolution.
+    """
+
+    def __init__(self, width: int, size: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.rows = VerticalConv(width, 2 * width, height=(size + 1) // 2, width=size)
+        self.columns = HorizontalConv(width, 2 * width, width=(size + 1) // 2)
+        self.link = nn.Conv2d(2 * width, 2 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+        self.label = nn.Embedding(classes, 4 * width) if classes else None
+        self.drop = nn.Dropout(dropout)
+
+    def labelled(self, y: Tensor | None, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Both stacks, (B, 2 width, H, W) or (…, B, 2 width) each, with what the class adds to
+        them.
+        """
+        if self.label is None or y is None:
+            return v, h
+        above, left = self.label(y)[(..., None, None) if v.dim() == 4 else ...].chunk(2, 1)
+        return v + above, h + left
+
+    def forward(self, v: Tensor, h: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Both stacks, (B, width, H, W) each."""
+        seen = self.rows(self.drop(v))
+        above, left = self.labelled(y, seen, self.columns(self.drop(h)) + self.link(seen))
+        return v + gate(above), h + self.out(gate(left))
+
+
+TOGETHER = 128
+"""Images of which a row is worked on at once: few enough for the processor's cache."""
+
+
+class IncrementalDecoder:
+    """Goes through images pixel by pixel, feeding one row, then one pixel at a time through the
+    layers of a PixelCNN and keeping what each layer saw last.
+
+    Args:
+        net: the model.
+        n: how many images at once.
+        y: their labels, if the model is conditional.
+
+    Attributes:
+        x: the images as far as they are known, (n, C, H, W); the caller fills them in.
+    """
+
+    def __init__(self, net: PixelCNN, n: int, y: Tensor | None) -> None:
+        self.net = net
+        self.y = y
+        self.layers = cast(list[GatedLayer], list(net.layers))
+        self.x = torch.zeros(n, *net.grid, dtype=torch.long, device=net.device)
+        most = TOGETHER if net.device.type == "cpu" else n
+        self.parts = [slice(start, min(n, start + most)) for start in range(0, n, most)]
+        sizes = [part.stop - part.start for part in self.parts]
+        self.first = [net.above.empty(size, net.grid[2]) for size in sizes]
+        self.above = [
+            [layer.rows.empty(size, net.grid[2]) for layer in self.layers] for size in sizes
+        ]
+        self.links = [
+            layer.link.weight.new_empty(net.grid[2], n, len(layer.link.weight))
+            for layer in self.layers
+        ]
+
+    def params(self, i: int, j: int) -> Tensor:
+        """Output parameters of pixel (i, j), (n, size), for each pixel in its turn."""
+        if j == 0:
+            previous = self._known(i - 1, slice(None)).permute(2, 0, 1)
+            self.places = self.net.place[0, :, i].T
+            for k in range(len(self.parts)):
+                self._row(previous, k)
+            self.left = [layer.columns.empty(len(self.x)) for layer in self.layers]
+            self.start = self.net.left.empty(len(self.x))
+        return self._pixel(self._known(i, j - 1), j)
+
+    def _known(self, i: int, j: int | slice) -> Tensor:
+        """Pixels as the network sees them, zero outside the image."""
+        seen = self.net.preprocess(self.x[:, :, i, j])
+        return seen if i >= 0 and (isinstance(j, slice) or j >= 0) else torch.zeros_like(seen)
+
+    def _row(self, previous: Tensor, part: int) -> None:
+        """Start a row of some of the images, given the row before it, (W, n, C) scaled."""
+        rows = self.parts[part]
+        above = self.above[part]
+        y = None if self.y is None else self.y[rows]
+        seen, self.first[part] = self.net.above.step(previous[:, rows], self.first[part])
+        v = seen + self.places[:, None]
+        for k, layer in enumerate(self.layers):
+            seen, above[k] = layer.rows.step(v, above[k])
+            gated, self.links[k][:, rows] = layer.labelled(y, seen, pointwise(layer.link, seen))
+            v = v + gate(gated, 2)
+
+    def _pixel(self, previous: Tensor, index: int) -> Tensor:
+        """Parameters of pixel `index` of this row, (n, size), given the pixel before it, (n, C)
+        scaled.
+        """
+        h, self.start = self.net.left.step(previous, self.start)
+        h = h + self.places[index]
+        for k, layer in enumerate(self.layers):
+            seen, self.left[k] = layer.columns.step(h, self.left[k])
+            h = h + pointwise(layer.out, gate(seen + self.links[k][index]))
+        return pointwise(self.net.head, F.relu(pointwise(self.net.mix, F.relu(h))))
+
+
+@final
+class PixelCNN(Autoregressive, Learner):
+    """Autoregressive image model with gated causal convolutions.
+
+    Args:
+        spec: discrete data, an image (C, H, W), (H, W) or a vector (D,).
+        conditional: learn P(x|y) for each class.
+        width: channels of each stack; 0 chooses 64 for images of at most 256 pixels and 32 for
+            larger ones.
+        depth: gated layers; 0 chooses 5 or 7, likewise.
+        kernel: width of their kernels, odd.
+        output: `"categorical"` (one channel), `"logistic"` (a mixture of discretised logistics) or
+            `"auto"`.
+        components: logistics in the mixture.
+        dropout: share of activations dropped in training; `None` chooses 0.3 or 0, likewise.
+
+    >>> model = PixelCNN(Spec((1, 2, 2), levels=3), width=8, depth=1)
+    >>> model.sample(5).shape
+    torch.Size([5, 1, 2, 2])
+    """
+
+    family = "pixelcnn"
+    year = 2016
+    paper = "van den Oord et al., Conditional image generation with PixelCNN decoders"
+    likelihood = "exact"
+    recipe = Recipe(lr=4e-3, batch_size=16, precision="bfloat16")
+
+    def __init__(
+        self,
+        spec: Spec,
+        conditional: bool = False,
+        width: int = 0,
+        depth: int = 0,
+        kernel: int = 3,
+        output: Literal["auto", "categorical", "logistic"] = "auto",
+        components: int = 10,
+        dropout: float | None = None,
+    ) -> None:
+        super().__init__(spec, conditional)
+        self.width = width
+        self.depth = depth
+        self.kernel = kernel
+        self.output = output
+        self.components = components
+        self.dropout = dropout
+        within(self.family, 0, width=width, depth=depth)
+        within(self.family, 1, kernel=kernel, components=components)
+        within(self.family, 0.0, 0.99, dropout=dropout or 0.0)
+        among(self.family, "auto", "categorical", "logistic", output=output)
+        if kernel % 2 == 0:
+            raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
+        if spec.levels is None:
+            raise DalmError(
+                "pixelcnn needs discrete data, got real numbers; bring them to levels, or use a vae"
+            )
+        self.grid = image_grid(spec, self.family)
+        self.levels = spec.levels
+        channels, height, columns = self.grid
+        small = height * columns <= 256
+        width = width or (64 if small else 32)
+        depth = depth or (5 if small else 7)
+        dropped = 0.3 * small if dropout is None else dropout
+        if small:
+            self.recipe = replace(self.recipe, lr=2e-3)
+        self.output_head = self._output(channels)
+        seen = channels if self.levels == 2 else 3 * channels
+        self.above = VerticalConv(seen, width, height=3, width=2 * kernel + 1)
+        self.left = HorizontalConv(seen, width, width=kernel + 1)
+        self.place = nn.Parameter(torch.zeros(1, width, height, columns))
+        classes = spec.classes if conditional else 0
+        self.layers = nn.ModuleList(
+            GatedLayer(width, kernel, classes, dropped) for _ in range(depth)
+        )
+        self.mix = nn.Conv2d(width, 2 * width, 1)
+        self.head = nn.Conv2d(2 * width, self.output_head.size, 1)
+
+    def _output(self, channels: int) -> LevelsHead:
+        levels = self.levels
+        if self.output == "categorical" and channels > 1:
+            raise DalmError(
+                f"pixelcnn's categorical output needs one channel, got {channels}; use "
+                "output='logistic'"
+            )
+        if self.output == "logistic" or channels > 1 or (self.output == "auto" and levels > 256):
+            return LogisticMixtureHead(channels, levels, self.components)
+        return BernoulliHead(channels) if levels == 2 else CategoricalHead(channels, levels)
+
+    def preprocess(self, x: Tensor) -> Tensor:
+        """What the network sees of levels (B, C, …): numbers in [-1, 1], and of more than two
+        levels also whether they are the end ones.
+        """
+        scaled = x.to(self.dtype) * (2 / (self.levels - 1)) - 1
+        if self.levels == 2:
+            return scaled
+        return torch.cat([scaled, (x == 0).to(scaled), (x == self.levels - 1).to(scaled)], 1)
+
+    def params(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Output parameters of every pixel given the pixels before it, (B, size, H, W)."""
+        seen = self.preprocess(x.view(-1, *self.grid))
+        v = self.above(F.pad(seen, (0, 0, 1, 0))[:, :, :-1])
+        h = self.left(F.pad(seen, (1, 0))[:, :, :, :-1])
+        place = self.place.to(
+            v.dtype
+        )  # keeps both stacks in half precision when autocast chose it for the convolutions
+        v = v + place
+        h = h + place
+        for layer in self.layers:
+            v, h = layer(v, h, y)
+        return self.head(F.relu(self.mix(F.relu(h)))).to(self.dtype)
+
+    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Log probability of each datum, (B,): network and output in one graph, because compiling
+        them together pays.
+        """
+        return self.output_head.log_prob(self.params(x, y), x.view(-1, *self.grid))
+
+    def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        out: Tensor = self(x, y)
+        return out
+
+    def losses(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> list[Loss]:
+        """Nats per entry."""
+        return [(list(self.parameters()), lambda: -self(x, y).mean() / self.spec.dims)]
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        walk = IncrementalDecoder(self, n, y)
+        for i, j in itertools.product(range(self.grid[1]), range(self.grid[2])):
+            params = walk.params(i, j)[:, :, None, None]
+            walk.x[:, :, i, j] = self.output_head.sample(params, generator)[:, :, 0, 0]
+        return walk.x.view(n, *self.spec.shape)
+
+    def order(self) -> Tensor:
+        """Pixel by pixel, the channels of each in turn."""
+        return torch.arange(self.spec.dims).view(self.grid[0], -1).T.flatten()
+
+    def predictor_bytes(self) -> int:
+        """Some numbers for each channel of the last row in each layer."""
+        return 56 * self.grid[2] * self.place.shape[1] * (len(self.layers) + 1)
+
+    def predictor(self, n: int, y: Tensor | None) -> Predictor:
+        """One pass in all, in exact arithmetic."""
+        return PixelPredictor(self, n, y)
+
+
+class PixelPredictor:
+    """Tables of one entry at a time."""
+
+    def __init__(self, model: PixelCNN, n: int, y: Tensor | None) -> None:
+        self.walk = IncrementalDecoder(model, n, y)
+        self.exact = ExactArithmetic(model)
+        self.output_head = model.output_head
+        self.places = itertools.product(
+            range(model.grid[1]), range(model.grid[2]), range(model.grid[0])
+        )
+
+    def predict(self) -> Tensor:
+        """(n, 1, levels)."""
+        self.i, self.j, self.channel = next(self.places)
+        if self.channel == 0:
+            with self.exact:
+                self.params = self.walk.params(self.i, self.j)[:, :, None]
+        return self.output_head.table(
+            self.params, self.walk.x[:, :, self.i, self.j, None], self.channel
+        )
+
+    def update(self, values: Tensor) -> None:
+        """(n, 1)."""
+        self.walk.x[:, self.channel, self.i, self.j] = values[:, 0]

@@ -1,0 +1,19 @@
+"""Building blocks without knowledge of any family."""
+
+from dalm.nn.blocks import Down, Up, concat_condition, mlp, one_hot, pyramid_sizes
+from dalm.nn.causal import HorizontalConv, VerticalConv, pointwise
+from dalm.nn.shapes import Standardise, image_grid
+
+__all__ = [
+    "Down",
+    "HorizontalConv",
+    "Standardise",
+    "Up",
+    "VerticalConv",
+    "concat_condition",
+    "image_grid",
+    "mlp",
+    "one_hot",
+    "pointwise",
+    "pyramid_sizes",
+]

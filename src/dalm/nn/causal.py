@@ -1,0 +1,74 @@
+"""Causal convolutions over images, whole or one step at a time.
+
+`VerticalConv` sees its own row and rows above, `HorizontalConv` its own column and columns to the
+left. Both are plain convolutions with padding on one side, so they need no masks, and both can be
+fed a row or a pixel at a time from a cache of what they saw last.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class VerticalConv(nn.Conv2d):
+    """Convolution over this row and the rows above it.
+
+    Args:
+        inputs, outputs: channels.
+        height: rows seen, this one included.
+        width: columns seen, odd, centred.
+
+    >>> VerticalConv(1, 4, height=2, width=3)(torch.zeros(1, 1, 5, 5)).shape
+    torch.Size([1, 4, 5, 5])
+    """
+
+    def __init__(self, inputs: int, outputs: int, height: int, width: int) -> None:
+        super().__init__(inputs, outputs, (height, width), padding=(0, width // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        return super().forward(F.pad(x, (0, 0, self.kernel_size[0] - 1, 0)))
+
+    def step(self, row: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """One row (W, B, inputs) and the rows before it (height - 1, W, B, inputs) -> its output
+        (W, B, outputs) and the next cache.
+        """
+        seen = torch.cat([cache, row[None]])
+        return super().forward(seen.permute(2, 3, 0, 1))[:, :, 0].permute(2, 0, 1), seen[1:]
+
+    def empty(self, batch: int, columns: int) -> Tensor:
+        """The cache before the first row."""
+        return self.weight.new_zeros(self.kernel_size[0] - 1, columns, batch, self.in_channels)
+
+
+class HorizontalConv(nn.Conv2d):
+    """Convolution over this column and the columns to its left, within one row.
+
+    >>> HorizontalConv(1, 4, width=2)(torch.zeros(1, 1, 5, 5)).shape
+    torch.Size([1, 4, 5, 5])
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+        super().__init__(inputs, outputs, (1, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        return super().forward(F.pad(x, (self.kernel_size[1] - 1, 0, 0, 0)))
+
+    def step(self, pixel: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """One pixel (B, inputs) and those before it (B, inputs, width - 1) -> its output (B,
+        outputs) and the next cache.
+        """
+        seen = torch.cat([cache, pixel[:, :, None]], 2)
+        return F.linear(seen.flatten(1), self.weight.flatten(1), self.bias), seen[:, :, 1:]
+
+    def empty(self, batch: int) -> Tensor:
+        """The cache at the left edge of a row."""
+        return self.weight.new_zeros(batch, self.in_channels, self.kernel_size[1] - 1)
+
+
+def pointwise(layer: nn.Conv2d, pixel: Tensor) -> Tensor:
+    """A 1×1 convolution applied to single pixels, (…, inputs) -> (…, outputs)."""
+    return F.linear(pixel, layer.weight.flatten(1), layer.bias)

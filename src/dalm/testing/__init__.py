@@ -1,0 +1,18 @@
+"""The conformance suite that every family passes, yours too.
+
+from dalm.testing import Subject, checks
+
+@pytest.mark.parametrize("check", checks(Subject(MyFamily)), ids=lambda check: check.name)
+def test_my_family(check):
+check()
+"""
+
+from dalm.testing.conformance import Check, checks
+from dalm.testing.subject import TestCase
+
+__all__ = [
+    "Check",
+    "Subject",
+    "TestCase",
+    "checks",
+]
