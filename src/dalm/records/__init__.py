@@ -1,0 +1,1 @@
+"""Records on disk: runs, scores, scoreboards, and how they are written; imports nothing heavy."""

@@ -1,0 +1,125 @@
+"""A score on paper: a value with an interval, and everything one must know to read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from dalm.errors import DalmError
+
+Direction = Literal["lower", "higher"] | float
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One measured number: what was measured on what, its unit, direction, size and interval.
+
+    Args:
+        metric: name of the measure.
+        value: the number; `None` when it could not be computed, and then `note` says why. Infinity
+            is allowed, NaN is not.
+        low: lower end of a 95 % interval, or `None` where there is none.
+        high: its upper end.
+        n: number of data (samples or held-out rows) behind the value.
+        unit: of the value.
+        direction: `"lower"` or `"higher"` is better, or the ideal value as a number.
+        split: the part of the data that it was measured on.
+        subset: a class, a column or another part of the split; `None` is all of it.
+        features: name and hash of the feature space, if one was used.
+        label: `"exact"`, `"bound"` or `"estimate"` for likelihoods.
+        flag: a word such as `"copies"` when the measure raises an alarm.
+        note: what else a reader must know.
+
+    Raises:
+        DalmError: NaN, a value outside its own interval, an unknown direction, or no value and no
+            reason.
+
+    >>> Score(metric="kid", value=0.1, low=0.0, high=0.2, n=9, unit="squared MMD",
+    ...       direction="lower").to_json()["split"]
+    'test'
+    """
+
+    metric: str
+    value: float | None
+    n: int
+    unit: str
+    direction: Direction
+    low: float | None = None
+    high: float | None = None
+    split: str = "test"
+    subset: str | None = None
+    features: str | None = None
+    label: str | None = None
+    flag: str | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = [v for v in (self.low, self.value, self.high) if v is not None]
+        if any(math.isnan(v) for v in numbers) or numbers != sorted(numbers):
+            raise DalmError(
+                "a score needs low <= value <= high and no NaN, got "
+                f"{self.low}, {self.value}, {self.high}"
+            )
+        known = self.direction in ("lower", "higher") or isinstance(self.direction, int | float)
+        if not known:
+            raise DalmError(
+                "a score's direction is 'lower', 'higher' or the ideal number, got "
+                f"{self.direction!r}"
+            )
+        if self.value is None and not self.note:
+            raise DalmError("a score without a value needs a note that says why")
+
+    def to_json(self) -> Json:
+        """Plain JSON values. An infinity becomes null, and the note names it."""
+        record = asdict(self)
+        infinite = [
+            name
+            for name in ("value", "low", "high")
+            if record[name] is not None and math.isinf(record[name])
+        ]
+        words = [f"{name} is {record[name]}" for name in infinite]
+        note = "; ".join([*words, self.note] if self.note else words)
+        return record | dict.fromkeys(infinite) | {"note": note}
+
+
+KEYS = tuple(field.name for field in fields(Score))
+
+
+def score_records(found: Mapping[str, Any]) -> list[Json]:
+    """The score records of a `metrics.json` or of a scoreboard's row, of either format.
+
+    Format 1 kept a mapping of names to records under `metrics`, a row its `bits_per_dim` apart.
+
+    >>> score_records({"metrics": {"kid": {"value": 0.1, "n": 9}}})[0]["metric"]
+    'kid'
+    """
+    if isinstance(found.get("scores"), list):
+        return [record for record in found["scores"] if isinstance(record, dict)]
+    before = found.get("metrics")
+    named: Json = dict(before) if isinstance(before, dict) else {}
+    if isinstance(found.get("bits_per_dim"), dict):
+        named = {"bits_per_dim": found["bits_per_dim"]} | named
+    start = {"split": "test", "subset": None}
+    return [
+        {"metric": name} | start | record
+        for name, record in named.items()
+        if isinstance(record, dict)
+    ]
+
+
+def find_score(
+    records: Iterable[Json], metric: str, split: str = "test", subset: str | None = None
+) -> Json | None:
+    """The first record of a measure on a split, or none.
+
+    Args:
+        records: of `score_records`.
+        metric: name of the measure.
+        split: the part of the data.
+        subset: the part of the split.
+    """
+    wanted = {"metric": metric, "split": split, "subset": subset}
+    return next((r for r in records if all(r.get(k) == v for k, v in wanted.items())), None)
