@@ -28,8 +28,8 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 if TYPE_CHECKING:
     from dalm import models
     from dalm.core import Spec
-    from dalm.errors import DalmError
     from dalm.data import load_data
+    from dalm.errors import DalmError
     from dalm.verbs import compare, compress, decompress, fit, load, prove, score
     from dalm.verbs.codecs import codecs
 

@@ -173,7 +173,7 @@ class Declared:
     @classmethod
     def declared(cls) -> dict[str, Option]:
         """Its options by name, those of its bases first."""
-        return _declared(cls)
+        return _declared(cls)  # type: ignore[arg-type]  # a class is hashable, mypy doubts it
 
     @classmethod
     def checked(cls, owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
