@@ -26,7 +26,7 @@ def strip(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def rows(folder: Path) -> list[tuple[str, str, NDArray[np.uint8]]]:
-    """Name, likelihood in words, and samples: real data first, then each family that did not fail."""
+    """Name, likelihood in words, and samples: real data, then each family that did not fail."""
     board = json.loads((folder / "scoreboard.json").read_text())
     found = []
     for row in board["rows"]:

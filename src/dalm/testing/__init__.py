@@ -12,7 +12,6 @@ from dalm.testing.subject import TestCase
 
 __all__ = [
     "Check",
-    "Subject",
     "TestCase",
     "checks",
 ]
