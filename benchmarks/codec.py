@@ -15,12 +15,13 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-from common import Json, arguments, ratio, save, spread, table, take_turns  # isort: skip
+from common import Json, arguments, learn, ratio, save, spread, table, take_turns  # isort: skip
 import constriction
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import dalm
@@ -31,25 +32,6 @@ from dalm.exact import fixed
 from dalm.verbs import make
 
 
-def learned(family: str, steps: int, **options: int) -> Density:
-    """A small model of the digits."""
-    data = dalm.load_data("digits")
-    model = make(family, data, **options)
-    if family in ("kde", "discriminant"):
-        model.passes(data.train.x, data.train.y, torch.Generator().manual_seed(0))
-    else:
-        optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
-        for step in range(steps):
-            generator = torch.Generator().manual_seed(step)
-            ((_, closure),) = model.losses(
-                data.train.x[torch.randint(1100, (64,), generator=generator)], None, generator
-            )
-            optimiser.zero_grad()
-            closure().backward()
-            optimiser.step()
-    return model.eval()
-
-
 def travels(model: Density, x: Tensor, y: Tensor | None) -> list[bool]:
     """Whether a file written at batch 2000 on two threads decodes at batches 1 and 7, on one thread
     and two.
@@ -57,31 +39,34 @@ def travels(model: Density, x: Tensor, y: Tensor | None) -> list[bool]:
     torch.set_num_threads(2)
     file = io.BytesIO()
     compress(model, x.numpy(), None if y is None else y.numpy(), file, Settings(batch=2000))
+    size = len(file.getvalue())
     same = []
     for batch, threads in ((1, 1), (1, 2), (7, 1), (7, 2)):
         torch.set_num_threads(threads)
-        chunks = decompress(
-            io.BytesIO(file.getvalue()), len(file.getvalue()), lambda header: model, batch=batch
-        )
-        same.append(bool(np.array_equal(np.concatenate([part for part, _ in chunks]), x.numpy())))
+        file.seek(0)
+        chunks = decompress(file, size, lambda header: model, batch=batch)
+        back = np.concatenate([part for part, _ in chunks])
+        same.append(bool(np.array_equal(back, x.numpy())))
     torch.set_num_threads(2)
     return same
 
 
 def travel(files: int, images: int) -> Json:
     """Files by turns of the families, each of other digits."""
-    test = dalm.load_data("digits").test
+    data = dalm.load_data("digits")
+    test = data.test
     models = [
-        learned("pixelcnn", 40, width=16, depth=2),
-        learned("vae", 300),
-        learned("kde", 0),
-        learned("discriminant", 0),
+        learn(make("pixelcnn", data, width=16, depth=2), data, steps=40),
+        learn(make("vae", data), data, steps=300),
+        learn(make("kde", data), data),
+        learn(make("discriminant", data), data),
     ]
     same = []
     for k in range(files):
         rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(k))[:images]
         model = models[k % len(models)]
-        same.append(travels(model, test.x[rows], test.y[rows] if model.conditional else None))
+        labels = test.y[rows] if model.conditional else None
+        same.append(travels(model, test.x[rows], labels))
     return {
         "files": files,
         "images": images,
@@ -100,7 +85,8 @@ class Replay:
 
     def predict(self) -> Tensor:
         """(n, 1, levels)."""
-        return self.tables[self.at][:, None]
+        table = self.tables[self.at]
+        return table[:, None]
 
     def update(self, values: Tensor) -> None:
         """(n, 1)."""
@@ -133,8 +119,7 @@ class Made(Autoregressive):
 def throughput(levels: int, n: int, dims: int, repeats: int) -> Json:
     """Seconds of the driver and of constriction by hand, both ways."""
     generator = torch.Generator().manual_seed(levels)
-    weights = torch.randint(1, 1 << 20, (dims, n, levels), generator=generator).double()
-    tables = fixed.table(weights)
+    tables = random_tables(dims, n, levels, generator=generator)
     x = torch.randint(levels, (n, dims), generator=generator).to(torch.uint8)
     model = Made(tables)
     arrays = tables.numpy()
@@ -152,22 +137,25 @@ def throughput(levels: int, n: int, dims: int, repeats: int) -> Json:
         back = np.stack([coder.decode(LEVELS, array) for array in arrays])
         assert back.shape == columns.shape
 
-    times = take_turns(
-        {
-            "driver encodes": lambda: chain.encode(model, x, None, n, lambda entries: None),
-            "by hand encodes": by_hand,
-            "driver decodes": lambda: chain.decode(model, words, n, None, n, lambda entries: None),
-            "by hand decodes": by_hand_back,
-        },
-        repeats,
-    )
-    found: Json = {"levels": levels, "n": n, "dims": dims}
-    found |= {
-        way: ratio(times, f"driver {way}", f"by hand {way}") for way in ("encodes", "decodes")
+    contestants = {
+        "driver encodes": lambda: chain.encode(model, x, None, n, lambda entries: None),
+        "by hand encodes": by_hand,
+        "driver decodes": lambda: chain.decode(model, words, n, None, n, lambda entries: None),
+        "by hand decodes": by_hand_back,
     }
-    return found | {
-        f"{name} ns": spread([1e9 * t / n / dims for t in times[name]]) for name in times
+    times = take_turns(contestants, repeats)
+    symbols = n * dims
+    nanoseconds = {
+        f"{name} ns": spread([1e9 * second / symbols for second in seconds])
+        for name, seconds in times.items()
     }
+    return {"levels": levels, "n": n, "dims": dims} | over_by_hand(times) | nanoseconds
+
+
+def over_by_hand(times: dict[str, list[float]]) -> Json:
+    """How many times as long the driver takes, both ways."""
+    ways = ("encodes", "decodes")
+    return {way: ratio(times, f"driver {way}", f"by hand {way}") for way in ways}
 
 
 class Given(bitsback.BitsBack):
@@ -176,8 +164,8 @@ class Given(bitsback.BitsBack):
     """
 
     def __init__(self, codes: Tensor, tables: Tensor) -> None:
-        known = SimpleNamespace(device=codes.device, conditional=False, latent=codes.shape[1])
-        super().__init__(cast(Variational, known), 1, len(codes))
+        model = SimpleNamespace(device=codes.device, conditional=False, latent=codes.shape[1])
+        super().__init__(cast(Variational, model), 1, len(codes))
         self.codes = codes
         self.tables = tables
         self.rows = slice(0)
@@ -186,10 +174,50 @@ class Given(bitsback.BitsBack):
         return self.codes[self.rows]
 
     def _blocks(self, z: Tensor, x: Tensor, y: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-        return [(self.tables[self.rows], x)]
+        block = (self.tables[self.rows], x)
+        return [block]
 
     def _read(self, stack: bitsback.Stack, z: Tensor, y: Tensor | None) -> Tensor:
         return stack.pop(self.tables[self.rows])
+
+
+class ByHand:
+    """The same as the bits-back driver, as one writes it with constriction."""
+
+    def __init__(self, codes: Tensor, tables: Tensor, x: Tensor, groups: list[slice]) -> None:
+        self.even = constriction.stream.model.Uniform(bitsback.BINS)
+        self.groups = [
+            (flat(codes[rows]), flat(tables[rows]), x[rows].flatten().int().numpy())
+            for rows in groups
+        ]
+
+    def push(self, first: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """All groups onto the initial words."""
+        coder = constriction.stream.stack.AnsCoder(first, seal=True)
+        for codes, tables, values in self.groups:
+            z = coder.decode(LEVELS, codes)
+            coder.encode_reverse(values, LEVELS, tables)
+            coder.encode_reverse(z, self.even)
+        return coder.get_compressed()
+
+    def pop(self, words: NDArray[np.uint32], first: NDArray[np.uint32]) -> None:
+        """All groups back, down to the initial words."""
+        coder = constriction.stream.stack.AnsCoder(words)
+        for codes, tables, values in reversed(self.groups):
+            z = coder.decode(self.even, len(codes))
+            assert len(coder.decode(LEVELS, tables)) == len(values)
+            coder.encode_reverse(z, LEVELS, codes)
+        assert np.array_equal(coder.get_compressed(unseal=True), first)
+
+
+def flat(tables: Tensor) -> NDArray[np.float64]:
+    """Tables of (n, entries, levels) as (n * entries, levels), as constriction takes them."""
+    return tables.flatten(0, 1).numpy()
+
+
+def random_tables(*shape: int, generator: torch.Generator) -> Tensor:
+    """Tables of any shape, none of whose parts is zero."""
+    return fixed.table(torch.randint(1, 1 << 20, shape, generator=generator).double())
 
 
 def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
@@ -197,25 +225,14 @@ def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
     that a full stack allows.
     """
     generator = torch.Generator().manual_seed(0)
-    codes = fixed.table(
-        torch.randint(1, 1 << 20, (n, latent, bitsback.BINS), generator=generator).double()
-    )
-    tables = fixed.table(torch.randint(1, 1 << 20, (n, dims, 2), generator=generator).double())
+    codes = random_tables(n, latent, bitsback.BINS, generator=generator)
+    tables = random_tables(n, dims, 2, generator=generator)
     x = torch.randint(2, (n, dims), generator=generator)
     first = bitsback.seed(100_000)
-    groups = [
-        slice(start, min(n, start + bitsback.LARGEST)) for start in range(0, n, bitsback.LARGEST)
-    ]
+    starts = range(0, n, bitsback.LARGEST)
+    groups = [slice(start, min(n, start + bitsback.LARGEST)) for start in starts]
     driver = Given(codes, tables)
-    even = constriction.stream.model.Uniform(bitsback.BINS)
-    arrays = [
-        (
-            codes[rows].flatten(0, 1).numpy(),
-            tables[rows].flatten(0, 1).numpy(),
-            x[rows].flatten().int().numpy(),
-        )
-        for rows in groups
-    ]
+    by_hand = ByHand(codes, tables, x, groups)
 
     def push() -> bitsback.Stack:
         stack = bitsback.Stack(first, new=True)
@@ -223,60 +240,36 @@ def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
             driver.push(stack, x[driver.rows], None)
         return stack
 
-    def by_hand() -> Any:
-        coder = constriction.stream.stack.AnsCoder(first, seal=True)
-        for code, table_, values in arrays:
-            z = coder.decode(LEVELS, code)
-            coder.encode_reverse(values, LEVELS, table_)
-            coder.encode_reverse(z, even)
-        return coder
-
-    words = push().coder.get_compressed()
-    assert np.array_equal(words, by_hand().get_compressed())
-
     def pop() -> None:
         stack = bitsback.Stack(words)
         for driver.rows in reversed(groups):
             driver.pop(stack, driver.rows.stop - driver.rows.start, None)
         assert stack.began_with(first)
 
-    def by_hand_back() -> None:
-        coder = constriction.stream.stack.AnsCoder(words)
-        for code, table_, values in reversed(arrays):
-            z = coder.decode(even, len(code))
-            assert len(coder.decode(LEVELS, table_)) == len(values)
-            coder.encode_reverse(z, LEVELS, code)
-        assert np.array_equal(coder.get_compressed(unseal=True), first)
-
-    times = take_turns(
-        {
-            "driver encodes": push,
-            "by hand encodes": by_hand,
-            "driver decodes": pop,
-            "by hand decodes": by_hand_back,
-        },
-        repeats,
-    )
-    found: Json = {"n": n, "latent": latent, "dims": dims}
-    return found | {
-        way: ratio(times, f"driver {way}", f"by hand {way}") for way in ("encodes", "decodes")
+    words = push().coder.get_compressed()
+    assert np.array_equal(words, by_hand.push(first))
+    contestants = {
+        "driver encodes": push,
+        "by hand encodes": lambda: by_hand.push(first),
+        "driver decodes": pop,
+        "by hand decodes": lambda: by_hand.pop(words, first),
     }
+    times = take_turns(contestants, repeats)
+    return {"n": n, "latent": latent, "dims": dims} | over_by_hand(times)
 
 
 def main() -> None:
-    asked = arguments(__doc__, files=100, images=12, repeats=9)
-    files, repeats, n = (4, 1, 1000) if asked.quick else (asked.files, asked.repeats, 10_000)
-    rows = [
-        throughput(levels, n, dims, repeats) for levels, dims in ((2, 784), (17, 64), (256, 16))
-    ]
+    options = arguments(__doc__, files=100, images=12, repeats=9)
+    files, repeats, n = (4, 1, 1000) if options.quick else (options.files, options.repeats, 10_000)
+    sizes = ((2, 784), (17, 64), (256, 16))
+    rows = [throughput(levels, n, dims, repeats) for levels, dims in sizes]
     table("driver over constriction by hand", list(rows[0]), [list(row.values()) for row in rows])
     stacked = bits_back_throughput(n // 5, 40, 784, repeats)
     table("bits-back driver over constriction by hand", list(stacked), [list(stacked.values())])
-    found = travel(files, asked.images)
-    table("files that travel", list(found), [list(found.values())])
-    save(
-        "codec", {"throughput": rows, "bits_back_throughput": stacked, "travel": found}, asked.quick
-    )
+    counts = travel(files, options.images)
+    table("files that travel", list(counts), [list(counts.values())])
+    content = {"throughput": rows, "bits_back_throughput": stacked, "travel": counts}
+    save("codec", content, options.quick)
 
 
 if __name__ == "__main__":

@@ -121,8 +121,10 @@ def speed(symbols: NDArray[Any], levels: int, turns: int) -> dict[str, Json]:
 
 
 def main() -> None:
-    asked = arguments(__doc__, cases=10_000, turns=3, size=1 << 20)
-    cases, turns, size = (64, 1, 4096) if asked.quick else (asked.cases, asked.turns, asked.size)
+    options = arguments(__doc__, cases=10_000, turns=3, size=1 << 20)
+    cases, turns, size = (
+        (64, 1, 4096) if options.quick else (options.cases, options.turns, options.size)
+    )
     x = load_data("digits").test.x.numpy()
     trips = [round_trips(coder, cases) for coder in DEFAULTS]
     table(
@@ -147,9 +149,9 @@ def main() -> None:
     }
     save(
         "coders",
-        {"settings": vars(asked), "libraries": {name: installed(name) for name in LIBRARIES}}
+        {"settings": vars(options), "libraries": {name: installed(name) for name in LIBRARIES}}
         | result,
-        asked.quick,
+        options.quick,
     )
 
 

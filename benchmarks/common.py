@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import math
 import os
@@ -27,6 +28,7 @@ import torch  # isort: skip
 from rich.console import Console
 from rich.table import Table
 
+from dalm.core import Estimator, Generative, Learner
 from dalm.data import Data, Split
 from dalm.train import machine
 
@@ -37,6 +39,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 QUICK = ROOT / "runs" / "quick"
 MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
 PROGRAM = str(Path(sys.executable).with_name("dalm"))
+SWITCHES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""What the environment may say of threads."""
+
 PEERS = ("torch", "numpy", "scikit-learn", "pythae")
 
 
@@ -54,33 +59,49 @@ def arguments(about: str | None, **defaults: Any) -> argparse.Namespace:
     )
     for name, default in defaults.items():
         flag = f"--{name.replace('_', '-')}"
+        about_default = f"default: {default}"
         if default is False:
             parser.add_argument(flag, action="store_true")
         elif isinstance(default, tuple):
-            parser.add_argument(
-                flag, nargs="+", type=type(default[0]), default=default, help=f"default: {default}"
-            )
+            kind = type(default[0])
+            parser.add_argument(flag, nargs="+", type=kind, default=default, help=about_default)
         else:
-            parser.add_argument(
-                flag, type=type(default), default=default, help=f"default: {default}"
-            )
+            parser.add_argument(flag, type=type(default), default=default, help=about_default)
     return parser.parse_args()
+
+
+def learn(model: Generative, data: Data, steps: int = 0) -> Generative:
+    """Teach a model the training split without a run folder: by its closed form, or by some steps
+    on 64 rows with the same noise each time.
+    """
+    x = data.train.x
+    if isinstance(model, Estimator):
+        model.passes(x, data.train.y, torch.Generator().manual_seed(0))
+        return model.eval()
+
+    assert isinstance(model, Learner)
+    optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(step)
+        rows = torch.randint(len(x), (64,), generator=generator)
+        [(_, closure)] = model.losses(x[rows], None, generator)
+        optimiser.zero_grad()
+        closure().backward()
+        optimiser.step()
+    return model.eval()
 
 
 def about_run() -> Json:
     """When, where and with what something was measured."""
+    peers = {name: installed(name) for name in PEERS}
+    versions = {name: number for name, number in peers.items() if number}
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "commit": commit(),
         "machine": machine(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "environment": {
-            name: os.environ[name]
-            for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-            if name in os.environ
-        },
-        "versions": {"dalm": dalm.__version__}
-        | {name: found for name in PEERS if (found := installed(name))},
+        "environment": {name: os.environ[name] for name in SWITCHES if name in os.environ},
+        "versions": {"dalm": dalm.__version__} | versions,
     }
 
 
@@ -94,10 +115,9 @@ def installed(name: str) -> str | None:
 
 def commit() -> str:
     """The commit under test; `+` says that files differ from it."""
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True
-    )
-    return asked.stdout.strip() or "unknown"
+    words = ["git", "describe", "--always", "--dirty=+"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    return ended.stdout.strip() or "unknown"
 
 
 def place(name: str, quick: bool) -> Path:
@@ -110,9 +130,8 @@ def place(name: str, quick: bool) -> Path:
 def save(name: str, content: Json, quick: bool) -> Path:
     """Write a result with everything needed to judge it."""
     path = place(name, quick)
-    path.write_text(
-        json.dumps({"benchmark": name, "quick": quick} | about_run() | content, indent=1) + "\n"
-    )
+    result = {"benchmark": name, "quick": quick} | about_run() | content
+    path.write_text(json.dumps(result, indent=1) + "\n")
     print(path)
     return path
 
@@ -128,7 +147,10 @@ def take_turns(
             run()
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(repeats):
-        for name in list(contestants)[:: 1 if turn % 2 == 0 else -1]:
+        order = list(contestants)
+        if turn % 2:
+            order.reverse()
+        for name in order:
             times[name].append(timed(contestants[name]))
     return times
 
@@ -146,8 +168,10 @@ def spread(values: Sequence[float]) -> Json:
     """
     ordered = sorted(values)
     n = len(values)
-    tails = [sum(math.comb(n, i) for i in range(k + 1)) / 2**n for k in range(n)]
-    k = max((k for k in range((n + 1) // 2) if 2 * tails[k] <= 0.05), default=0)
+    ways = itertools.accumulate(math.comb(n, below) for below in range(n))
+    tails = [count / 2**n for count in ways]
+    narrow = [k for k in range((n + 1) // 2) if 2 * tails[k] <= 0.05]
+    k = max(narrow, default=0)
     return {
         "median": statistics.median(ordered),
         "low": ordered[k],
@@ -159,15 +183,17 @@ def spread(values: Sequence[float]) -> Json:
 
 def ratio(times: dict[str, list[float]], slow: str, fast: str) -> Json:
     """How many times as long `slow` takes as `fast`, from the pairs of each turn."""
-    return spread([a / b for a, b in zip(times[slow], times[fast], strict=True)])
+    pairs = zip(times[slow], times[fast], strict=True)
+    return spread([long / short for long, short in pairs])
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a short table."""
-    drawn = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    grid = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
-        drawn.add_row(*(show(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else 140).print(drawn)
+        grid.add_row(*(show(value) for value in row))
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width).print(grid)
 
 
 def show(value: Any) -> str:

@@ -90,17 +90,17 @@ def measure(model: VAE, x: Tensor, samples: int) -> Json:
 
 
 def main() -> None:
-    asked = arguments(__doc__, samples=(1, 16))
+    options = arguments(__doc__, samples=(1, 16))
     model = published()
-    x = images(100 if asked.quick else 10_000)
+    x = images(100 if options.quick else 10_000)
     compress(model, x[:10].numpy(), None, io.BytesIO())  # makes the tables of functions
-    rows = [measure(model, x, samples) for samples in asked.samples]
+    rows = [measure(model, x, samples) for samples in options.samples]
     table(
         "craystack's VAE, binarised MNIST test images",
         list(rows[0]),
         [list(row.values()) for row in rows],
     )
-    save("craystack", {"threads": torch.get_num_threads(), "results": rows}, asked.quick)
+    save("craystack", {"threads": torch.get_num_threads(), "results": rows}, options.quick)
 
 
 if __name__ == "__main__":

@@ -91,10 +91,10 @@ def line(row: Json) -> list[object]:
 
 
 def main() -> None:
-    asked = arguments(__doc__, images=300, seconds=5.0, seed=0, extra=("",))
-    images, seconds = (60, 1.0) if asked.quick else (asked.images, asked.seconds)
+    options = arguments(__doc__, images=300, seconds=5.0, seed=0, extra=("",))
+    images, seconds = (60, 1.0) if options.quick else (options.images, options.seconds)
     with tempfile.TemporaryDirectory() as root:
-        counts = fill(Path(root) / "shapes", images, asked.seed)
+        counts = fill(Path(root) / "shapes", images, options.seed)
         out = Path(root) / "out"
         words = [
             PROGRAM,
@@ -104,7 +104,7 @@ def main() -> None:
             str(seconds),
             "--out",
             str(out),
-            *filter(None, asked.extra),
+            *filter(None, options.extra),
         ]
         began = time.perf_counter()
         done = subprocess.run(words, capture_output=True, text=True)
@@ -138,7 +138,7 @@ def main() -> None:
         "notes": board["notes"],
         "rows": board["rows"],
     }
-    save("folder", {"settings": vars(asked)} | seen | content, asked.quick)
+    save("folder", {"settings": vars(options)} | seen | content, options.quick)
 
 
 if __name__ == "__main__":

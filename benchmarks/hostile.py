@@ -106,9 +106,9 @@ def peak() -> int:
 
 
 def main() -> None:
-    asked = arguments(__doc__, cases=10_000, seed=0)
-    random = np.random.default_rng(asked.seed)
-    generator = torch.Generator().manual_seed(asked.seed)
+    options = arguments(__doc__, cases=10_000, seed=0)
+    random = np.random.default_rng(options.seed)
+    generator = torch.Generator().manual_seed(options.seed)
     x = torch.randint(0, 5, (40, 1, 6, 6), generator=generator).to(torch.uint8)
     y = torch.randint(0, 3, (40,), generator=generator)
     subjects: list[tuple[Density, torch.Tensor | None, dict[str, int]]] = [
@@ -126,7 +126,7 @@ def main() -> None:
     found = Counter[str]()
     slowest = 0.0
     wrong = list[Json]()
-    for case in range(200 if asked.quick else asked.cases):
+    for case in range(200 if options.quick else options.cases):
         kind = str(random.choice(KINDS))
         k = int(random.integers(len(goods)))
         bad = spoil(goods[k][1], kind, random)
@@ -155,7 +155,7 @@ def main() -> None:
         ["outcome", "cases"],
         [*found.items(), ("slowest, s", slowest), ("memory over a good decode's", peak() / before)],
     )
-    save("hostile", result, asked.quick)
+    save("hostile", result, options.quick)
 
 
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ def print_errors(found: list[Json]) -> None:
 
 
 def main() -> None:
-    asked = arguments(
+    options = arguments(
         __doc__,
         rows=10_000,
         queries=500,
@@ -193,30 +193,32 @@ def main() -> None:
         bandwidth=0.5,
     )
     n, queries, tuning, repeats = (
-        (1000, 50, 20, 2) if asked.quick else (asked.rows, asked.queries, 100, asked.repeats)
+        (1000, 50, 20, 2)
+        if options.quick
+        else (options.rows, options.queries, 100, options.repeats)
     )
     exact = []
-    for dims in asked.accuracy_dims:
+    for dims in options.accuracy_dims:
         scott = n ** (-1 / (dims + 4))
         exact += [
             accuracy(dims, width, n, queries, tuning)
-            for width in sorted({0.2, asked.bandwidth, round(scott, 4)})
+            for width in sorted({0.2, options.bandwidth, round(scott, 4)})
         ]
-    best = {f["dims"]: f["best_setting"] for f in exact if f["bandwidth"] == asked.bandwidth}
+    best = {f["dims"]: f["best_setting"] for f in exact if f["bandwidth"] == options.bandwidth}
     fast = [
-        speed(dims, asked.bandwidth, n, repeats, best.get(dims, DEFAULT))
-        for dims in asked.speed_dims
+        speed(dims, options.bandwidth, n, repeats, best.get(dims, DEFAULT))
+        for dims in options.speed_dims
     ]
     print_errors(exact)
     print_speeds(fast)
     save(
         "kde",
         {
-            "settings": vars(asked) | {"seeds": "rows 0, queries 1, tuning 2", "valid": VALID},
+            "settings": vars(options) | {"seeds": "rows 0, queries 1, tuning 2", "valid": VALID},
             "speed": fast,
             "accuracy": exact,
         },
-        asked.quick,
+        options.quick,
     )
 
 

@@ -127,11 +127,11 @@ def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: i
 
 
 def main() -> None:
-    asked = arguments(__doc__, families=tuple(STEPS), kills=20, checkpoint=1.0, seed=0)
-    kills = 3 if asked.quick else asked.kills
+    options = arguments(__doc__, families=tuple(STEPS), kills=20, checkpoint=1.0, seed=0)
+    kills = 3 if options.quick else options.kills
     found = [
-        family_kills(f, 40 if asked.quick else STEPS[f], kills, asked.checkpoint, asked.seed)
-        for f in asked.families
+        family_kills(f, 40 if options.quick else STEPS[f], kills, options.checkpoint, options.seed)
+        for f in options.families
     ]
     columns = [
         "family",
@@ -147,7 +147,7 @@ def main() -> None:
     table(
         "Killed, resumed, and equal bit for bit", columns, [[f[c] for c in columns] for f in found]
     )
-    save("kill", {"settings": vars(asked) | {"steps": STEPS}, "results": found}, asked.quick)
+    save("kill", {"settings": vars(options) | {"steps": STEPS}, "results": found}, options.quick)
 
 
 if __name__ == "__main__":

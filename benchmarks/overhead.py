@@ -179,11 +179,11 @@ def measure(name: str, data: Data, steps: int, repeats: int) -> Json:
 
 
 def main() -> None:
-    asked = arguments(__doc__, steps=0, repeats=7, cases=tuple(CASES))
-    steps, repeats = (3, 2) if asked.quick else (asked.steps, asked.repeats)
+    options = arguments(__doc__, steps=0, repeats=7, cases=tuple(CASES))
+    steps, repeats = (3, 2) if options.quick else (options.steps, options.repeats)
     data = mnist(binary=True)
     began = time.perf_counter()
-    found = [measure(name, data, steps, repeats) for name in asked.cases]
+    found = [measure(name, data, steps, repeats) for name in options.cases]
     rows = [
         [
             f["case"],
@@ -201,12 +201,12 @@ def main() -> None:
         rows,
     )
     content = {
-        "settings": vars(asked),
+        "settings": vars(options),
         "data": data.name,
         "results": found,
         "took": time.perf_counter() - began,
     }
-    save("overhead", content, asked.quick)
+    save("overhead", content, options.quick)
 
 
 if __name__ == "__main__":

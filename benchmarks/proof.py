@@ -51,16 +51,16 @@ def prove_one(task: str, family: str, seconds: float, quick: bool) -> Json:
 
 
 def main() -> None:
-    asked = arguments(
+    options = arguments(
         __doc__, tasks=("digits", "mnist"), families=DENSITIES, seconds=60.0, again=False
     )
-    path = place("proof", asked.quick)
+    path = place("proof", options.quick)
     found: Json = json.loads(path.read_text())["results"] if path.exists() else {}
-    for task in asked.tasks:
-        for family in asked.families:
-            if asked.again or f"{task}-{family}" not in found:
-                found[f"{task}-{family}"] = prove_one(task, family, asked.seconds, asked.quick)
-                save("proof", {"results": found}, asked.quick)
+    for task in options.tasks:
+        for family in options.families:
+            if options.again or f"{task}-{family}" not in found:
+                found[f"{task}-{family}"] = prove_one(task, family, options.seconds, options.quick)
+                save("proof", {"results": found}, options.quick)
     columns = ("claim_bytes", "bytes", "allowed_bytes", "sealed", "encode_mb_s", "decode_mb_s")
     table(
         "proof",

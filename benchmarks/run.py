@@ -34,12 +34,12 @@ def main() -> int:
         "names", nargs="*", default=list(ORDER), help=f"of {', '.join(ORDER)}; all by default"
     )
     parser.add_argument("--quick", action="store_true", help="smoke tests")
-    asked = parser.parse_args()
-    if unknown := set(asked.names) - set(ORDER):
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(ORDER):
         parser.error(
             f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(ORDER)}"
         )
-    failed = [name for name in asked.names if run(name, asked.quick)]
+    failed = [name for name in options.names if run(name, options.quick)]
     print(f"failed: {', '.join(failed)}" if failed else "all done")
     return bool(failed)
 

@@ -88,14 +88,14 @@ def speed(levels: int, side: int, batch: int, turns: int, cached_a_turn: int) ->
 
 
 def main() -> None:
-    asked = arguments(__doc__, levels=(256,), side=28, batch=64, turns=1, cached=3, same=8)
-    side, batch, same = (6, 4, 4) if asked.quick else (asked.side, asked.batch, asked.same)
+    options = arguments(__doc__, levels=(256,), side=28, batch=64, turns=1, cached=3, same=8)
+    side, batch, same = (6, 4, 4) if options.quick else (options.side, options.batch, options.same)
     found = []
-    for levels in asked.levels:
+    for levels in options.levels:
         equal = [sameness(levels, side, same, dtype) for dtype in (torch.float64, torch.float32)]
         found.append(
             {"levels": levels}
-            | speed(levels, side, batch, asked.turns, asked.cached)
+            | speed(levels, side, batch, options.turns, options.cached)
             | {"same": equal}
         )
     rows = [
@@ -116,8 +116,8 @@ def main() -> None:
     )
     save(
         "sampling",
-        {"settings": vars(asked) | {"weights_seed": 0, "noise_seed": 1}, "results": found},
-        asked.quick,
+        {"settings": vars(options) | {"weights_seed": 0, "noise_seed": 1}, "results": found},
+        options.quick,
     )
 
 

@@ -25,14 +25,18 @@ def runner(command: list[str]) -> Callable[[], object]:
 
 
 def main() -> None:
-    asked = arguments(__doc__, repeats=10)
+    options = arguments(__doc__, repeats=10)
     times = take_turns(
         {name: runner(command) for name, command in COMMANDS.items()},
-        2 if asked.quick else asked.repeats,
+        2 if options.quick else options.repeats,
     )
     found = {name: spread(values) for name, values in times.items()}
     table("Seconds (median, interval)", ["command", "seconds"], list(found.items()))
-    save("startup", {"settings": vars(asked), "seconds": found, "all_seconds": times}, asked.quick)
+    save(
+        "startup",
+        {"settings": vars(options), "seconds": found, "all_seconds": times},
+        options.quick,
+    )
 
 
 if __name__ == "__main__":
