@@ -29,21 +29,24 @@ WEIGHTS = MNIST.with_name("craystack_vae.npz")
 
 def published() -> VAE:
     """The `vae` with the published weights."""
-    found = {name: torch.from_numpy(array) for name, array in np.load(WEIGHTS).items()}
+    published = {name: torch.from_numpy(array) for name, array in np.load(WEIGHTS).items()}
     model = VAE(Spec((1, 28, 28), levels=2), latent=40, net="mlp", width=100, depth=1)
-    first, last = (layer for layer in model.encoder.modules() if isinstance(layer, nn.Linear))
-    fill(first, found["fc1.weight"] / 2, found["fc1.bias"] + found["fc1.weight"].sum(1) / 2)
-    fill(
-        last,
-        *(torch.cat([found[f"fc21.{part}"], found[f"fc22.{part}"]]) for part in ("weight", "bias")),
-    )
-    for name, layer in zip(
-        ("fc3", "fc4"),
-        (layer for layer in model.decoder.modules() if isinstance(layer, nn.Linear)),
-        strict=True,
-    ):
-        fill(layer, found[f"{name}.weight"], found[f"{name}.bias"])
+    first, last = linear_layers(model.encoder)
+    weight = published["fc1.weight"]
+    fill(first, weight / 2, published["fc1.bias"] + weight.sum(1) / 2)
+    mean_and_scale = {
+        part: torch.cat([published[f"fc21.{part}"], published[f"fc22.{part}"]])
+        for part in ("weight", "bias")
+    }
+    fill(last, **mean_and_scale)
+    for name, layer in zip(("fc3", "fc4"), linear_layers(model.decoder), strict=True):
+        fill(layer, published[f"{name}.weight"], published[f"{name}.bias"])
     return model.eval()
+
+
+def linear_layers(net: nn.Module) -> list[nn.Linear]:
+    """The layers with weights, in order."""
+    return [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
 
 
 def fill(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
@@ -57,9 +60,9 @@ def images(n: int) -> Tensor:
     """The first n binarised test images, (n, 1, 28, 28)."""
     with np.load(MNIST) as arrays:
         grey = arrays["x_test"].reshape(10_000, 28, 28)
-    return torch.from_numpy(np.random.RandomState(0).random_sample((10_000, 28, 28)) < grey / 255)[
-        :n, None
-    ].to(torch.uint8)
+    noise = np.random.RandomState(0).random_sample(grey.shape)
+    binary = torch.from_numpy(noise < grey / 255)
+    return binary[:n, None].to(torch.uint8)
 
 
 def measure(model: VAE, x: Tensor, samples: int) -> Json:
@@ -69,24 +72,24 @@ def measure(model: VAE, x: Tensor, samples: int) -> Json:
     header = compress(model, x.numpy(), None, file, Settings(samples, chunk=len(x)))
     middle = time.perf_counter()
     content = file.getvalue()
-    back = np.concatenate(
-        [
-            part
-            for part, _ in decompress(
-                io.BytesIO(content), len(content), lambda header: model, batch=97
-            )
-        ]
-    )
+    chunks = decompress(io.BytesIO(content), len(content), lambda header: model, batch=97)
+    back = np.concatenate([part for part, _ in chunks])
     ended = time.perf_counter()
     with torch.no_grad():
         nats = model.importance_bound(x, samples=samples) if samples > 1 else model.log_prob(x)
     claim = -nats.sum(dtype=torch.float64).item() / math.log(2) / 8
     payload = len(content) - len(header.pack()) - 8
-    same = bool(np.array_equal(back, x.numpy()))
     return {
-        "samples": samples, "images": len(x), "claim_bytes": claim, "file_bytes": len(content), "payload_bytes": payload,
-        "payload_over_claim": payload / claim, "same": same, "encode_s": middle - began, "decode_s": ended - middle,
-    }  # fmt: skip
+        "samples": samples,
+        "images": len(x),
+        "claim_bytes": claim,
+        "file_bytes": len(content),
+        "payload_bytes": payload,
+        "payload_over_claim": payload / claim,
+        "same": bool(np.array_equal(back, x.numpy())),
+        "encode_s": middle - began,
+        "decode_s": ended - middle,
+    }
 
 
 def main() -> None:
@@ -95,11 +98,8 @@ def main() -> None:
     x = images(100 if options.quick else 10_000)
     compress(model, x[:10].numpy(), None, io.BytesIO())  # makes the tables of functions
     rows = [measure(model, x, samples) for samples in options.samples]
-    table(
-        "craystack's VAE, binarised MNIST test images",
-        list(rows[0]),
-        [list(row.values()) for row in rows],
-    )
+    lines = [list(row.values()) for row in rows]
+    table("craystack's VAE, binarised MNIST test images", list(rows[0]), lines)
     save("craystack", {"threads": torch.get_num_threads(), "results": rows}, options.quick)
 
 

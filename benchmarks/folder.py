@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dalm.records.score import find_score, score_records
+
 SIDE = 16
 MODES = ("L", "RGB", "RGBA", "P", "I;16")
 BROKEN = ("truncated.png", "empty.png", "text.png", "notes.txt", "table.csv")
@@ -31,15 +33,13 @@ def shape(kind: str, random: np.random.Generator) -> NDArray[np.uint8]:
     row, column = np.mgrid[:SIDE, :SIDE]
     y, x = random.uniform(5, 11, 2)
     radius = random.uniform(2.5, 5)
-    far = (
-        np.hypot(row - y, column - x)
-        if kind == "discs"
-        else np.maximum(abs(row - y), abs(column - x))
-    )
-    grey = np.where(far < radius, random.uniform(150, 255), random.uniform(0, 60)) + random.normal(
-        0, 4, (SIDE, SIDE)
-    )
-    return grey.clip(0, 255).astype(np.uint8)
+    if kind == "discs":
+        far = np.hypot(row - y, column - x)
+    else:
+        far = np.maximum(abs(row - y), abs(column - x))
+    grey = np.where(far < radius, random.uniform(150, 255), random.uniform(0, 60))
+    noisy = grey + random.normal(0, 4, grey.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
 
 
 def picture(grey: NDArray[np.uint8], mode: str, random: np.random.Generator) -> Image.Image:
@@ -81,64 +81,56 @@ def spoil(folder: Path) -> None:
 
 def line(row: Json) -> list[object]:
     """What the table shows of a row of the scoreboard."""
-    bits = row["bits_per_dim"]
-    return [
-        row["name"],
-        row["likelihood"] or "–",
-        bits["value"] if bits else "–",
-        row["error"] or "",
-    ]
+    bits = find_score(score_records(row), "bits_per_dim")
+    value = bits["value"] if bits else "–"
+    return [row["name"], row["likelihood"] or "–", value, row["error"] or ""]
+
+
+def compare(folder: Path, out: Path, seconds: float, extra: list[str]) -> Json:
+    """Run the command: what it printed, how long it took, and the size of its page."""
+    budget = ["--seconds", str(seconds), "--out", str(out)]
+    words = [PROGRAM, "compare", str(folder), *budget, *filter(None, extra)]
+    began = time.perf_counter()
+    ended = subprocess.run(words, capture_output=True, text=True)
+    page = out / "report.html"
+    return {
+        "exit": ended.returncode,
+        "seconds": time.perf_counter() - began,
+        "report_bytes": page.stat().st_size if page.exists() else None,
+        "stdout": ended.stdout,
+        "stderr": ended.stderr,
+    }
+
+
+def scoreboard(out: Path) -> Json:
+    """The comparison's notes and rows; none if it failed before them."""
+    path = out / "scoreboard.json"
+    return json.loads(path.read_text()) if path.exists() else {"rows": [], "notes": []}
 
 
 def main() -> None:
     options = arguments(__doc__, images=300, seconds=5.0, seed=0, extra=("",))
-    images, seconds = (60, 1.0) if options.quick else (options.images, options.seconds)
+    if options.quick:
+        options.images = 60
+        options.seconds = 1.0
     with tempfile.TemporaryDirectory() as root:
-        counts = fill(Path(root) / "shapes", images, options.seed)
+        shapes = Path(root) / "shapes"
         out = Path(root) / "out"
-        words = [
-            PROGRAM,
-            "compare",
-            str(Path(root) / "shapes"),
-            "--seconds",
-            str(seconds),
-            "--out",
-            str(out),
-            *filter(None, options.extra),
-        ]
-        began = time.perf_counter()
-        done = subprocess.run(words, capture_output=True, text=True)
-        took = time.perf_counter() - began
-        board = (
-            json.loads((out / "scoreboard.json").read_text())
-            if (out / "scoreboard.json").exists()
-            else {"rows": [], "notes": []}
-        )
-        page = (out / "report.html").stat().st_size if (out / "report.html").exists() else None
-    print(*board["notes"], sep="\n")
-    table(
-        f"exit code {done.returncode} after {took:.0f} s",
-        ["row", "likelihood", "bits/dim", "error"],
-        [line(row) for row in board["rows"]],
-    )
-    named = {name: any(name in note for note in board["notes"]) for name in BROKEN}
-    print(
-        f"unreadable files named in the notes: {named}; report {page} bytes", done.stderr, sep="\n"
-    )
-    seen = {
-        "exit": done.returncode,
-        "seconds": took,
-        "report_bytes": page,
-        "stdout": done.stdout,
-        "stderr": done.stderr,
-    }
-    content = {
-        "files": counts | {"unreadable": list(BROKEN)},
-        "named": named,
-        "notes": board["notes"],
-        "rows": board["rows"],
-    }
-    save("folder", {"settings": vars(options)} | seen | content, options.quick)
+        counts = fill(shapes, options.images, options.seed)
+        ended = compare(shapes, out, options.seconds, options.extra)
+        board = scoreboard(out)
+
+    notes = board["notes"]
+    named = {name: any(name in note for note in notes) for name in BROKEN}
+    print(*notes, sep="\n")
+    title = f"exit code {ended['exit']} after {ended['seconds']:.0f} s"
+    columns = ["row", "likelihood", "bits/dim", "error"]
+    table(title, columns, [line(row) for row in board["rows"]])
+    print(f"unreadable files named in the notes: {named}")
+    print(f"report {ended['report_bytes']} bytes", ended["stderr"], sep="\n")
+    content = {"files": counts | {"unreadable": list(BROKEN)}, "named": named, "notes": notes}
+    settings = {"settings": vars(options)}
+    save("folder", settings | ended | content | {"rows": board["rows"]}, options.quick)
 
 
 if __name__ == "__main__":

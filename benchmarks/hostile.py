@@ -18,7 +18,7 @@ import struct
 import time
 import zlib
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from common import Json, arguments, save, table  # isort: skip
 import numpy as np
@@ -94,10 +94,12 @@ def forge_model(content: bytes, random: np.random.Generator) -> bytes:
 
 def read(content: bytes, model: Density) -> tuple[bytes, bytes]:
     """All data and labels."""
-    chunks = list(decompress(io.BytesIO(content), len(content), lambda header: model))
-    return b"".join(x.tobytes() for x, _ in chunks), b"".join(
-        y.tobytes() for _, y in chunks if y is not None
-    )
+    data = b""
+    labels = b""
+    for x, y in decompress(io.BytesIO(content), len(content), lambda header: model):
+        data += x.tobytes()
+        labels += b"" if y is None else y.tobytes()
+    return data, labels
 
 
 def peak() -> int:
@@ -105,56 +107,80 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def main() -> None:
-    options = arguments(__doc__, cases=10_000, seed=0)
-    random = np.random.default_rng(options.seed)
-    generator = torch.Generator().manual_seed(options.seed)
+@dataclass(frozen=True)
+class Archive:
+    """A good archive, its model, and what it holds."""
+
+    model: Density
+    content: bytes
+    truth: tuple[bytes, bytes]
+
+
+def archives(seed: int) -> list[Archive]:
+    """Archives of several families."""
+    generator = torch.Generator().manual_seed(seed)
     x = torch.randint(0, 5, (40, 1, 6, 6), generator=generator).to(torch.uint8)
     y = torch.randint(0, 3, (40,), generator=generator)
-    subjects: list[tuple[Density, torch.Tensor | None, dict[str, int]]] = [
+    small = {"latent": 3, "width": 8, "depth": 1, "net": "mlp"}
+    cases: list[tuple[Density, torch.Tensor | None, dict[str, int]]] = [
         (Histogram(SPEC), None, {"chunk": 16}),
         (Histogram(SPEC), y, {"embed": True}),
         (Gaussian(SPEC), y, {}),
         (KDE(SPEC, conditional=True), y, {"chunk": 11}),
         (PixelCNN(SPEC, width=4, depth=1), None, {"embed": True}),
-        (VAE(SPEC, latent=3, width=8, depth=1, net="mlp"), None, {"samples": 2}),
-        (VAE(SPEC, conditional=True, latent=3, width=8, depth=1, net="mlp"), y, {}),
+        (VAE(SPEC, **small), None, {"samples": 2}),
+        (VAE(SPEC, conditional=True, **small), y, {}),
     ]
-    goods = [(model, valid(model, x, labels, **settings)) for model, labels, settings in subjects]
-    truths = [read(content, model) for model, content in goods]
+    goods = []
+    for model, labels, settings in cases:
+        content = valid(model, x, labels, **settings)
+        goods.append(Archive(model, content, read(content, model)))
+    return goods
+
+
+def outcome(bad: bytes, good: Archive) -> str:
+    """What comes of reading a damaged copy."""
+    try:
+        return "right data" if read(bad, good.model) == good.truth else "wrong data"
+    except DalmError:
+        return "refused"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return f"crashed: {type(error).__name__}"
+
+
+def main() -> None:
+    options = arguments(__doc__, cases=10_000, seed=0)
+    random = np.random.default_rng(options.seed)
+    goods = archives(options.seed)
     before = peak()
-    found = Counter[str]()
+    counts = Counter[str]()
     slowest = 0.0
     wrong = list[Json]()
     for case in range(200 if options.quick else options.cases):
         kind = str(random.choice(KINDS))
         k = int(random.integers(len(goods)))
-        bad = spoil(goods[k][1], kind, random)
+        bad = spoil(goods[k].content, kind, random)
         began = time.perf_counter()
-        try:
-            outcome = "right data" if read(bad, goods[k][0]) == truths[k] else "wrong data"
-        except DalmError:
-            outcome = "refused"
-        except BaseException as error:
-            outcome = f"crashed: {type(error).__name__}"
-            if isinstance(error, KeyboardInterrupt):
-                raise
+        end = outcome(bad, goods[k])
         slowest = max(slowest, time.perf_counter() - began)
-        found[f"{kind}: {outcome}"] += 1
-        if outcome not in ("right data", "refused"):
-            wrong.append({"case": case, "kind": kind, "subject": k, "outcome": outcome})
+        counts[f"{kind}: {end}"] += 1
+        if end not in ("right data", "refused"):
+            wrong.append({"case": case, "kind": kind, "subject": k, "outcome": end})
+
+    after = peak()
     result = {
-        "outcomes": dict(sorted(found.items())),
+        "outcomes": dict(sorted(counts.items())),
         "wrong": wrong[:20],
         "bad": len(wrong),
         "slowest_s": slowest,
+        "peak_before": before,
+        "peak_after": after,
+        "memory_ratio": after / before,
     }
-    result |= {"peak_before": before, "peak_after": peak(), "memory_ratio": peak() / before}
-    table(
-        "archives",
-        ["outcome", "cases"],
-        [*found.items(), ("slowest, s", slowest), ("memory over a good decode's", peak() / before)],
-    )
+    figures = [("slowest, s", slowest), ("memory over a good decode's", after / before)]
+    table("archives", ["outcome", "cases"], [*counts.items(), *figures])
     save("hostile", result, options.quick)
 
 

@@ -58,7 +58,7 @@ def kill_at(words: list[str], moment: float) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
-def found_in(out: Path) -> Json:
+def left_in(out: Path) -> Json:
     """What a killed fit left behind."""
     if not (out / "run.json").exists():
         return {"folder": out.exists(), "state": None, "step": None}
@@ -76,7 +76,7 @@ def attempt(words: list[str], out: Path, moment: float, truth: bytes, tries: int
     killed.
     """
     killed = kill_at(words, moment)
-    left = found_in(out)
+    left = left_in(out)
     resumes = 0
     code = -1
     while code and resumes < tries:
@@ -84,14 +84,14 @@ def attempt(words: list[str], out: Path, moment: float, truth: bytes, tries: int
         resumes += 1
     same = not code and (out / "weights.safetensors").read_bytes() == truth
     stray = [str(path.relative_to(out.parent)) for path in out.parent.rglob("*.partial")]
-    told: Json = {
+    story: Json = {
         "moment": round(moment, 3),
         "killed": killed,
         "left": left,
         "resumes": resumes,
         "exit": code,
     }
-    return told | {"same_bits": same, "stray_files": stray}
+    return story | {"same_bits": same, "stray_files": stray}
 
 
 def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: int) -> Json:
@@ -103,51 +103,39 @@ def family_kills(family: str, steps: int, kills: int, checkpoint: float, seed: i
         if code:
             raise SystemExit(f"the uninterrupted fit of {family} ended with exit code {code}")
         truth = (whole / "weights.safetensors").read_bytes()
-        found = []
+        attempts = []
         for k in range(kills):
             out = Path(root) / f"kill-{k}"
             moment = (k + dice.random()) / kills * seconds
-            found.append(attempt(command(family, steps, out, checkpoint), out, moment, truth))
-    real = [one for one in found if one["killed"]]
-    counts = {
-        "killed": len(real),
-        "before_folder": sum(not one["left"]["folder"] for one in real),
-        "before_first_log": sum(one["left"]["step"] == 0 for one in real),
-        "same": sum(one["same_bits"] for one in found),
-        "stray": sum(bool(one["stray_files"]) for one in found),
-    }
+            attempts.append(attempt(command(family, steps, out, checkpoint), out, moment, truth))
+    settings = {"family": family, "steps": steps, "seconds": round(seconds, 2)}
+    return settings | count(attempts) | {"kills": attempts}
+
+
+def count(attempts: list[Json]) -> Json:
+    """How the attempts went."""
+    killed = [attempt for attempt in attempts if attempt["killed"]]
     return {
-        "family": family,
-        "steps": steps,
-        "seconds": round(seconds, 2),
-        "attempts": len(found),
-        **counts,
-        "kills": found,
+        "attempts": len(attempts),
+        "killed": len(killed),
+        "before_folder": sum(not attempt["left"]["folder"] for attempt in killed),
+        "before_first_log": sum(attempt["left"]["step"] == 0 for attempt in killed),
+        "same": sum(attempt["same_bits"] for attempt in attempts),
+        "stray": sum(bool(attempt["stray_files"]) for attempt in attempts),
     }
 
 
 def main() -> None:
     options = arguments(__doc__, families=tuple(STEPS), kills=20, checkpoint=1.0, seed=0)
     kills = 3 if options.quick else options.kills
-    found = [
-        family_kills(f, 40 if options.quick else STEPS[f], kills, options.checkpoint, options.seed)
-        for f in options.families
-    ]
-    columns = [
-        "family",
-        "steps",
-        "seconds",
-        "attempts",
-        "killed",
-        "before_folder",
-        "before_first_log",
-        "same",
-        "stray",
-    ]
-    table(
-        "Killed, resumed, and equal bit for bit", columns, [[f[c] for c in columns] for f in found]
-    )
-    save("kill", {"settings": vars(options) | {"steps": STEPS}, "results": found}, options.quick)
+    results = []
+    for family in options.families:
+        steps = 40 if options.quick else STEPS[family]
+        results.append(family_kills(family, steps, kills, options.checkpoint, options.seed))
+    columns = [column for column in results[0] if column != "kills"]
+    rows = [[result[column] for column in columns] for result in results]
+    table("Killed, resumed, and equal bit for bit", columns, rows)
+    save("kill", {"settings": vars(options) | {"steps": STEPS}, "results": results}, options.quick)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ and the references, binarised for kde, pixelcnn and vae. Families measured befor
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 
@@ -30,43 +31,35 @@ DENSITIES = tuple(
 BINARY = ("kde", "pixelcnn", "vae")
 
 
-def prove_one(task: str, family: str, seconds: float, quick: bool) -> Json:
+def prove_one(task: str, family: str, seconds: float) -> Json:
     """Fit one family in a folder of its own and prove it."""
     path = ROOT / "runs" / "proof" / f"{task}-{family}"
     shutil.rmtree(path, ignore_errors=True)
-    data = (
-        dalm.load_data("digits")
-        if task == "digits"
-        else dalm.load_data(MNIST, binary=family in BINARY)
-    )
-    run = fit(family, data, seconds=1.0 if quick else seconds, out=path)
-    record = prove(run, data)
-    entries = record["n"] * data.spec.dims
-    claim = record["claimed"] * entries / 8
-    return {
-        "claim_bytes": claim,
-        "allowed_bytes": 1.001 * claim + 192,
-        "levels": data.spec.levels,
-    } | record
+    if task == "digits":
+        data = dalm.load_data("digits")
+    else:
+        data = dalm.load_data(MNIST, binary=family in BINARY)
+    record = prove(fit(family, data, seconds=seconds, out=path), data)
+    claim = record["claimed"] * record["n"] * data.spec.dims / 8
+    sizes = {"claim_bytes": claim, "allowed_bytes": 1.001 * claim + 192}
+    return sizes | {"levels": data.spec.levels} | record
 
 
 def main() -> None:
     options = arguments(
         __doc__, tasks=("digits", "mnist"), families=DENSITIES, seconds=60.0, again=False
     )
+    seconds = 1.0 if options.quick else options.seconds
     path = place("proof", options.quick)
-    found: Json = json.loads(path.read_text())["results"] if path.exists() else {}
-    for task in options.tasks:
-        for family in options.families:
-            if options.again or f"{task}-{family}" not in found:
-                found[f"{task}-{family}"] = prove_one(task, family, options.seconds, options.quick)
-                save("proof", {"results": found}, options.quick)
+    records: Json = json.loads(path.read_text())["results"] if path.exists() else {}
+    for task, family in itertools.product(options.tasks, options.families):
+        name = f"{task}-{family}"
+        if options.again or name not in records:
+            records[name] = prove_one(task, family, seconds)
+            save("proof", {"results": records}, options.quick)
     columns = ("claim_bytes", "bytes", "allowed_bytes", "sealed", "encode_mb_s", "decode_mb_s")
-    table(
-        "proof",
-        ["model", *columns],
-        [[name, *(one.get(column) for column in columns)] for name, one in found.items()],
-    )
+    rows = [[name, *map(record.get, columns)] for name, record in records.items()]
+    table("proof", ["model", *columns], rows)
 
 
 if __name__ == "__main__":

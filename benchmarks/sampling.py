@@ -49,7 +49,7 @@ def seeded() -> torch.Generator:
 
 
 def sameness(levels: int, side: int, n: int, dtype: torch.dtype) -> Json:
-    """Share of equal pixels and images; a pixel that rounds differently changes all that follow it."""
+    """Share of equal pixels and images; a pixel that rounds differently changes all after it."""
     net = model(levels, side, dtype)
     cached = net.sample(n, generator=seeded())
     full = naive(net, n, seeded())
@@ -70,14 +70,14 @@ def speed(levels: int, side: int, batch: int, turns: int, cached_a_turn: int) ->
     net.sample(batch, generator=seeded())
     quick: list[float] = []
     slow: list[float] = []
+
+    def cached() -> Tensor:
+        return net.sample(batch, generator=seeded())
+
     for _ in range(turns):
-        quick += [
-            timed(lambda: net.sample(batch, generator=seeded())) for _ in range(cached_a_turn)
-        ]
+        quick += [timed(cached) for _ in range(cached_a_turn)]
         slow.append(timed(lambda: naive(net, batch, seeded())))
-        quick += [
-            timed(lambda: net.sample(batch, generator=seeded())) for _ in range(cached_a_turn)
-        ]
+        quick += [timed(cached) for _ in range(cached_a_turn)]
     times = {"cached": spread(quick), "naive": spread(slow)}
     return {
         "batch": batch,
@@ -90,35 +90,23 @@ def speed(levels: int, side: int, batch: int, turns: int, cached_a_turn: int) ->
 def main() -> None:
     options = arguments(__doc__, levels=(256,), side=28, batch=64, turns=1, cached=3, same=8)
     side, batch, same = (6, 4, 4) if options.quick else (options.side, options.batch, options.same)
-    found = []
+    results = []
     for levels in options.levels:
         equal = [sameness(levels, side, same, dtype) for dtype in (torch.float64, torch.float32)]
-        found.append(
-            {"levels": levels}
-            | speed(levels, side, batch, options.turns, options.cached)
-            | {"same": equal}
-        )
-    rows = [
-        [
-            f["levels"],
-            f["seconds"]["naive"],
-            f["seconds"]["cached"],
-            f["ratio"],
-            *(f"{s['pixels_equal']:.2%}" for s in f["same"]),
-        ]
-        for f in found
-    ]
-    title = f"{side}×{side}, batch {batch}, seconds"
-    table(
-        title,
-        ["levels", "a pass a pixel", "cached", "ratio", "pixels equal, float64", "float32"],
-        rows,
-    )
-    save(
-        "sampling",
-        {"settings": vars(options) | {"weights_seed": 0, "noise_seed": 1}, "results": found},
-        options.quick,
-    )
+        speeds = speed(levels, side, batch, options.turns, options.cached)
+        results.append({"levels": levels} | speeds | {"same": equal})
+
+    titles = ["levels", "a pass a pixel", "cached", "ratio", "pixels equal, float64", "float32"]
+    table(f"{side}×{side}, batch {batch}, seconds", titles, [line(result) for result in results])
+    settings = vars(options) | {"weights_seed": 0, "noise_seed": 1}
+    save("sampling", {"settings": settings, "results": results}, options.quick)
+
+
+def line(result: Json) -> list[object]:
+    """A row of the table."""
+    seconds = result["seconds"]
+    equal = [f"{dtype['pixels_equal']:.2%}" for dtype in result["same"]]
+    return [result["levels"], seconds["naive"], seconds["cached"], result["ratio"], *equal]
 
 
 if __name__ == "__main__":

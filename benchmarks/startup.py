@@ -30,13 +30,10 @@ def main() -> None:
         {name: runner(command) for name, command in COMMANDS.items()},
         2 if options.quick else options.repeats,
     )
-    found = {name: spread(values) for name, values in times.items()}
-    table("Seconds (median, interval)", ["command", "seconds"], list(found.items()))
-    save(
-        "startup",
-        {"settings": vars(options), "seconds": found, "all_seconds": times},
-        options.quick,
-    )
+    seconds = {name: spread(values) for name, values in times.items()}
+    table("Seconds (median, interval)", ["command", "seconds"], list(seconds.items()))
+    content = {"settings": vars(options), "seconds": seconds, "all_seconds": times}
+    save("startup", content, options.quick)
 
 
 if __name__ == "__main__":
