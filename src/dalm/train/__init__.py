@@ -2,6 +2,6 @@
 
 from dalm.train.fit import fit
 from dalm.train.options import Diverged, Options
-from dalm.train.run import Run, machine, write
+from dalm.train.run import Run
 
-__all__ = ["Diverged", "Options", "Run", "fit", "machine", "write"]
+__all__ = ["Diverged", "Options", "Run", "fit"]

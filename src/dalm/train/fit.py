@@ -26,9 +26,10 @@ from torch import Tensor
 from dalm.core import Density, Estimator, Generative, Learner, build, config, evaluating
 from dalm.data import Data, Split
 from dalm.errors import DalmError
+from dalm.records import read_meta, require_absent, write
 from dalm.train.journal import RunLog, forget_after, handle_interrupt, run_log_of
 from dalm.train.options import Diverged, Options, options, resolve
-from dalm.train.run import Run, read_meta, require_absent, write
+from dalm.train.run import Run
 from dalm.train.state import Batches, State, derive_seed, learning_rate
 
 CHECK_EVERY = 10  # steps between looks at the loss: each look waits for the accelerator

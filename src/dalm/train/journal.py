@@ -16,8 +16,9 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from dalm.records import write
 from dalm.train.options import Diverged
-from dalm.train.run import Run, write
+from dalm.train.run import Run
 from dalm.train.state import HINT, State, learning_rate
 
 
