@@ -18,11 +18,20 @@ from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.metrics import EXPLAIN
 from dalm.models import FAMILIES, REFERENCES, Copycat
-from dalm.train import Diverged, Options, machine, write
+from dalm.records import (
+    Json,
+    check_run,
+    machine,
+    read_scores,
+    read_signed,
+    require_absent,
+    with_digest,
+    write,
+)
+from dalm.train import Diverged, Options
 from dalm.train import fit as train
 from dalm.train.options import options as train_options
 from dalm.train.options import resolve
-from dalm.train.run import Json, check_run, read_scores, read_signed, require_absent, with_digest
 from dalm.verbs.codecs import codecs
 from dalm.verbs.models import family_of, make, writable
 from dalm.verbs.proof import prove as seal

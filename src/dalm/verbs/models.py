@@ -18,9 +18,9 @@ from dalm.core import Bound, Density, Estimator, Generative, Latent, Learner, bu
 from dalm.data import Data, load_data
 from dalm.errors import DalmError, check_seed, did_you_mean, is_integer
 from dalm.models import FAMILIES, REFERENCES, Discriminant
-from dalm.train import Run, write
+from dalm.records import Json, write
+from dalm.train import Run
 from dalm.train import fit as train
-from dalm.train.run import Json
 
 
 def make(family: str | type[Generative], data: Data, seed: int = 0, **options: Any) -> Generative:
