@@ -308,10 +308,6 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _train(asked: dict[str, Any]) -> dict[str, Any]:
-    from dalm.train import Options
+    from dalm.train import FitOptions
 
-    return {
-        field.name: asked[field.name]
-        for field in dataclasses.fields(Options)
-        if field.name in asked
-    }
+    return {name: asked[name] for name in FitOptions.declared() if name in asked}

@@ -1,7 +1,7 @@
 """What a model must promise so that its likelihood can become a file.
 
-Everything here happens in exact arithmetic (`dalm.exact.fixed`, `dalm.exact.ExactArithmetic`), on a copy of the
-model in double precision, so that what one machine writes another can read. A table is what
+Everything here happens in exact arithmetic (`dalm.exact`), on a copy of the model in double
+precision, so that what one machine writes another can read. A table is what
 `dalm.exact.fixed.table` makes: parts of 2²⁴ for each level.
 """
 

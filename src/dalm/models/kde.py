@@ -194,9 +194,7 @@ class KDE(Autoregressive, Estimator):
         device = self.rows.device
         place = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
         centres = self._pick(place, y).double()
-        noise = torch.randn(
-            centres.shape, generator=generator, device=device, dtype=torch.float64
-        )
+        noise = torch.randn(centres.shape, generator=generator, device=device, dtype=torch.float64)
         noisy = centres + self.width * noise
         if self.spec.levels is not None:
             noisy = noisy.round().clamp(0, self.spec.levels - 1)

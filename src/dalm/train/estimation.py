@@ -72,8 +72,7 @@ class Estimation:
         unknown = [name for name in terms if name not in self.model.units]
         if unknown:
             raise DalmError(
-                f"{self.model.family} logs {unknown[0]!r}, and its `units` do not say in which "
-                "unit"
+                f"{self.model.family} logs {unknown[0]!r}, and its `units` do not say in which unit"
             )
 
     def exhausted(self) -> bool:

@@ -17,6 +17,7 @@ import torch
 from dalm.core import Generative
 from dalm.data import Data
 from dalm.errors import DalmError
+from dalm.records import require_absent
 from dalm.records.status import hold
 from dalm.train.fitting import Fitting
 from dalm.train.group import Group
@@ -63,8 +64,9 @@ def fit(
         )
     options = resolve(wanted, model, len(data.train))
     group = Group.here(options.place)
+    name = f"{model.family}-{data.name}"
     with contextlib.ExitStack() as stack, torch.random.fork_rng():
-        folder = stack.enter_context(_reserved(out, f"{model.family}-{data.name}", group))
+        folder = stack.enter_context(_reserved(out, resume, name, group))
         told = [*built_in(progress), *listeners] if group.leads else []
         fitting = Fitting(folder, model, data, options, told, group)
         if resume and folder.exists():
@@ -78,17 +80,34 @@ def fit(
 
 
 @contextlib.contextmanager
-def _reserved(out: str | Path | None, name: str, group: Group) -> Iterator[Path]:
+def _reserved(out: str | Path | None, resume: bool, name: str, group: Group) -> Iterator[Path]:
     """The folder of a run, which no other process writes meanwhile."""
     if not group.leads:
         yield Path(out or f"runs/{name}")
         return
     if out is not None:
-        with hold(Path(out)):
-            yield Path(out)
+        folder = Path(out)
+        if not (resume and folder.exists()):
+            require_absent(folder)
+        with _parents(folder), hold(folder):
+            yield folder
         return
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_parents(Path(f"runs/{name}")))
         yield next(path for k in range(1, 10**6) if (path := _free(stack, f"runs/{name}-{k}")))
+
+
+@contextlib.contextmanager
+def _parents(folder: Path) -> Iterator[None]:
+    """The folders above a run; those that were made for it go again if nothing came into them."""
+    made = [path for path in folder.absolute().parents if not path.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def _free(stack: contextlib.ExitStack, name: str) -> Path | None:

@@ -13,7 +13,7 @@ import torch
 from dalm.core import Estimator, Generative, Learner, Stage, build, config
 from dalm.data import Data
 from dalm.errors import DalmError
-from dalm.records import read_meta, require_absent
+from dalm.records import read_meta
 from dalm.train.budget import budget_to_steps
 from dalm.train.estimation import Estimation, estimate, seen
 from dalm.train.group import Group
@@ -68,8 +68,6 @@ class Fitting:
         """A new run; it appears under its name when it can be resumed, or is done."""
         model = self.run.model
         check_labels(model, self.data)
-        if self.group.leads:
-            require_absent(self.folder)
         model.to(self.options.place)
         first = model.stages()[0].model
         if isinstance(first, Estimator):
@@ -181,11 +179,9 @@ class Fitting:
             outcome = self._learn(index, note, interrupted)
         return outcome
 
-    def _session(
-        self, index: int, options: FitOptions, interrupted: threading.Event
-    ) -> Session:
+    def _session(self, index: int, options: FitOptions, interrupted: threading.Event) -> Session:
         done = self.run.meta.get("stages", [])[:index]
-        session = Session(
+        return Session(
             run=self.run,
             data=self.data,
             listeners=self.listeners,
@@ -194,7 +190,6 @@ class Fitting:
             stage=self._stages[index],
             offset=sum(stage["steps"] for stage in done),
         )
-        return session
 
     def _restore_listeners(self, notes: dict[str, Any]) -> None:
         for listener in self.listeners:

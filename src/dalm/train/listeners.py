@@ -1,6 +1,4 @@
-"""Those who listen to every fit: log, progress bar, snapshots, early stopping, checkpoints, signs of
-life.
-"""
+"""Those who listen to every fit: log, bar, snapshots, early stopping, checkpoints, life signs."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from torch import Tensor
 
 from dalm.records import files, status
-from dalm.records.run import append_event
+from dalm.records.status import append_event
 from dalm.train.schedule import learning_rate
 from dalm.train.session import Listener, Session
 from dalm.train.step import Played
@@ -101,9 +99,7 @@ class ProgressBar(Listener):
             TimeRemainingColumn(),
         ]
         self.bar = Progress(*columns, transient=True)
-        self.task = self.bar.add_task(
-            "", total=session.options.steps, count="", loss="", rate=""
-        )
+        self.task = self.bar.add_task("", total=session.options.steps, count="", loss="", rate="")
         self.bar.start()
 
     def on_look(self, session: Session) -> None:
@@ -242,7 +238,9 @@ class Status(Listener):
 
     def _sign(self, session: Session, state: str) -> None:
         rate = session.step_of_stage / max(session.seconds, 1e-9)
-        found = status.Status.now(session.step, session.steps, round(rate, 3), state)
+        found = status.Status(
+            step=session.step, steps=session.steps, rate=round(rate, 3), state=state
+        )
         status.write_status(session.run.path, found)
         self.last = time.perf_counter()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from dalm.errors import DalmError
 from dalm.records import Json, check_weights, machine, read_meta, write, write_meta, write_scores
 from dalm.records.locks import beside
 from dalm.records.run import FORMAT, remove_scores
-from dalm.train.options import Options, available
+from dalm.train.options import FitOptions, available
 
 NOTE = "dalm"
 """The entry of a safetensors header that holds our JSON note."""
@@ -97,7 +97,7 @@ class Run:
     meta: Json = field(default_factory=dict)
 
     @staticmethod
-    def create(folder: Path, model: Generative, data: Data, options: Options) -> Run:
+    def create(folder: Path, model: Generative, data: Data, options: FitOptions) -> Run:
         """Start a run beside the folder that it will be in; `publish` puts it there, whole.
 
         Args:
@@ -112,7 +112,7 @@ class Run:
             "state": "running",
             "model": config(model),
             "data": about(data),
-            "fit": asdict(options),
+            "fit": options.to_dict(),
             "machine": machine(options.device or "cpu"),
             "seconds": 0.0,
             "parameters": _learned(model),

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,7 +67,7 @@ def make_optimiser(player: Player, options: FitOptions) -> torch.optim.Optimizer
         settings["betas"] = player.betas
     if player.optimiser in FUSED:
         settings["fused"] = True
-    return cast(torch.optim.Optimizer, kind(list(player.parameters), **settings))
+    return kind(list(player.parameters), **settings)
 
 
 class State:
@@ -120,11 +120,12 @@ class State:
         since = self.step % AVERAGE_EVERY or AVERAGE_EVERY
         for name, player in self.players.items():
             decay = min(self.decay(player), (1 + self.step) / (10 + self.step)) ** since
-            means = list(self.followers[name].parameters)
-            torch._foreach_lerp_(means, list(player.parameters), 1 - decay)
+            means: list[Tensor] = list(self.followers[name].parameters)
+            live: list[Tensor] = list(player.parameters)
+            torch._foreach_lerp_(means, live, 1 - decay)
         buffers = zip(self.average.buffers(), self.model.buffers(), strict=True)
-        for mine, live in buffers:
-            mine.copy_(live)
+        for mine, theirs in buffers:
+            mine.copy_(theirs)
 
     def keep_best(self, value: float) -> None:
         """Keep the average as the best one yet, by what validation gave."""

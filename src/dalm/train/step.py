@@ -50,7 +50,9 @@ class Shard:
         stage: says how batches are seen.
     """
 
-    def __init__(self, state: State, streams: Streams, index: int, count: int, stage: Stage) -> None:
+    def __init__(
+        self, state: State, streams: Streams, index: int, count: int, stage: Stage
+    ) -> None:
         self.number = state.step
         self.streams = streams
         self.index = index
@@ -132,7 +134,7 @@ class Stepper:
         self, shards: Sequence[Shard], iterators: Sequence[Iterator[Turn]], lr: float
     ) -> Played | None:
         """One turn of every shard, and the step of its player; none when all are over."""
-        turns = []
+        turns: list[Turn] = []
         for shard, iterator in zip(shards, iterators, strict=True):
             turn = self._resume(shard, iterator)
             if turn is None:

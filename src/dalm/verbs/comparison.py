@@ -9,11 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import dalm
 from dalm import report as pages
-from dalm.core import Generative, signature
+from dalm.core import Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.metrics import EXPLAIN
@@ -28,9 +26,8 @@ from dalm.records import (
     with_digest,
     write,
 )
-from dalm.train import Diverged, Options
+from dalm.train import Diverged, FitOptions
 from dalm.train import fit as train
-from dalm.train.options import options as train_options
 from dalm.train.options import resolve
 from dalm.verbs.codecs import codecs
 from dalm.verbs.models import family_of, make, writable
@@ -82,7 +79,7 @@ def compare(
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
     asked = [family_of(name).family for name in families or [family.family for family in FAMILIES]]
     names = [name for name in dict.fromkeys(asked) if name not in _RIVALS]
-    chosen = resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
+    chosen = resolve(FitOptions(**options), Copycat(loaded.spec), len(loaded.train))
     if chosen.learn_from != "train":
         raise DalmError(
             "compare chooses itself what each row learns from; leave "
@@ -143,7 +140,7 @@ _RIVALS: dict[str, type[Generative]] = {"held-out real data": Copycat} | {
 """The reference rows. Held-out real data are a copycat of the validation split."""
 
 
-def _board(data: Data, chosen: Options, conditional: bool) -> Json:
+def _board(data: Data, chosen: FitOptions, conditional: bool) -> Json:
     spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
     budget = {name: value for name in ("seconds", "steps") if (value := getattr(chosen, name))}
     board = {
@@ -154,7 +151,7 @@ def _board(data: Data, chosen: Options, conditional: bool) -> Json:
         "fingerprint": data.fingerprint,
         "seed": chosen.seed,
         "conditional": conditional,
-        "fit": asdict(chosen),
+        "fit": chosen.to_dict(),
     }
     board |= {
         "date": datetime.date.today().isoformat(),
@@ -187,7 +184,7 @@ def _row(
         "run": None,
         "error": None,
     }
-    own = {"conditional": True} if conditional and "conditional" in signature(family) else {}
+    own = {"conditional": True} if conditional and "conditional" in family.declared() else {}
     split = "val" if name == "held-out real data" else "train"
     try:
         found = _found(
