@@ -14,10 +14,12 @@ from typing import IO, cast
 
 import numpy as np
 
-from dalm.data.options import Array
+from dalm.data.dataset import Array
+from dalm.data.reading import check_memory
 from dalm.errors import DalmError
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 def is_idx(magic: bytes) -> bool:
@@ -32,19 +34,19 @@ def is_idx(magic: bytes) -> bool:
 def open_maybe_gzipped(path: Path) -> IO[bytes]:
     """Open a file for reading, through gzip if its first bytes say so."""
     file = path.open("rb")
-    if file.read(2) == b"\x1f\x8b":
+    if file.read(2) == GZIP_MAGIC:
         file.close()
         return cast(IO[bytes], gzip.open(path))
     file.seek(0)
     return file
 
 
-def read_idx(path: Path, memory: int) -> Array:
-    """The array in an IDX or IDX.gz file of at most `memory` bytes.
+def read_idx(path: Path) -> Array:
+    """The array in an IDX or IDX.gz file.
 
     Raises:
-        DalmError: if the file is no IDX file, too large, or not of the length that its header
-            states.
+        DalmError: if the file is no IDX file, larger than memory, or not of the length that its
+            header states.
     """
     with open_maybe_gzipped(path) as file:
         magic = file.read(4)
@@ -52,17 +54,14 @@ def read_idx(path: Path, memory: int) -> Array:
             raise DalmError(f"{path} is not an IDX file: it starts with the bytes {magic.hex(' ')}")
         dtype = np.dtype(TYPES[magic[2]])
         shape = _sizes(path, file.read(4 * magic[3]), magic[3])
-        stated = math.prod(shape) * dtype.itemsize
-        if stated > memory:
-            raise DalmError(
-                f"{path} states a shape of {shape}, {stated:,} bytes; this machine has {memory:,} "
-                "bytes of memory"
-            )
-        content = file.read(stated + 1)
-    if len(content) != stated:
+        stated_bytes = math.prod(shape) * dtype.itemsize
+        check_memory(f"{path} states a shape of {shape},", stated_bytes)
+        content = file.read(stated_bytes + 1)
+
+    if len(content) != stated_bytes:
+        length = "fewer" if len(content) < stated_bytes else "more"
         raise DalmError(
-            f"{path} states a shape of {shape}, {stated:,} bytes, but holds "
-            f"{'fewer' if len(content) < stated else 'more'}"
+            f"{path} states a shape of {shape}, {stated_bytes:,} bytes, but holds {length}"
         )
     return np.frombuffer(content, dtype).reshape(shape)
 
@@ -71,25 +70,3 @@ def _sizes(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
     if len(header) < 4 * axes:
         raise DalmError(f"{path} ends within its header")
     return struct.unpack(f">{axes}I", header)
-
-
-def labels_beside(path: Path) -> Path | None:
-    """The file of labels that belongs to a file of images by MNIST's naming, if there is one."""
-    name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
-    if name == path.name.removesuffix(".gz"):
-        return None
-    found = [
-        path.with_name(name + end) for end in ("", ".gz") if path.with_name(name + end).is_file()
-    ]
-    return found[0] if found else None
-
-
-def idx_folder(folder: Path) -> dict[str, Path] | None:
-    """The images of a folder laid out like MNIST's, as x_train and x_test, or `None` if it is no
-    such folder.
-    """
-    train, test = (
-        [p for p in sorted(folder.glob(f"{part}-images*")) if p.is_file()]
-        for part in ("train", "t10k")
-    )
-    return {"x_train": train[0], "x_test": test[0]} if train and test else None
