@@ -81,4 +81,7 @@ def _notes(unlabelled: list[Array]) -> tuple[str, ...]:
     ]
     if not counts:
         return ()
-    return (f"Rows with the label -1 are unlabelled, which is no class: {', '.join(counts)}.",)
+    note = (
+        f"Labels of -1 mean unlabelled (a class of that number needs another): {', '.join(counts)}."
+    )
+    return (note,)
