@@ -36,7 +36,8 @@ def test_toy_density_integrates_to_one_and_matches_its_samples(name):
     data = load_data(name, n=20_000)
     assert data.log_prob is not None
     scores = data.log_prob(data.train.x)
-    assert scores.dtype == torch.float64 and torch.isfinite(scores).all()
+    assert scores.dtype == torch.float64
+    assert torch.isfinite(scores).all()
     entropy = -(mass * log_p.nan_to_num(neginf=0)).sum()
     mean = mass @ grid
     spread = (mass[:, None] * (grid - mean) ** 2).sum(0).sqrt()

@@ -17,7 +17,7 @@ from dalm.data.dataset import Data, Split
 from dalm.data.digits import DIGITS
 from dalm.data.files import FILE
 from dalm.data.folder import IMAGE_FOLDER
-from dalm.data.mnist import MNIST_FOLDER
+from dalm.data.idx import MNIST_FOLDER
 from dalm.data.options import DataOptions, with_keywords
 from dalm.data.source import Source, named_source
 from dalm.data.toys import CHECKERBOARD, GRID25, MOONS, RING8, SPIRALS
@@ -122,17 +122,17 @@ def _no_source(value: object) -> DalmError:
     return DalmError(f"{fault}. {known_names} Beside these names, load_data takes {others}")
 
 
-def _options_of(source: Source[Any], given: Mapping[str, Any]) -> DataOptions:
+def _options_of(source: Source[Any], options: Mapping[str, Any]) -> DataOptions:
     """The options, checked. One that the source does not take may be given at its default, which
     asks for nothing.
     """
     taken = source.options.declared()
     every = data_options()
-    for name, value in given.items():
+    for name, value in options.items():
         if name not in every:
             raise DalmError(f"load_data has no option {name!r}. {did_you_mean(name, every)}")
         if name not in taken and every[name].check("load_data", value) != every[name].default:
             raise DalmError(
                 f"{source.title} cannot take the option {name!r}; it takes {', '.join(taken)}"
             )
-    return source.options(**{name: value for name, value in given.items() if name in taken})
+    return source.options(**{name: value for name, value in options.items() if name in taken})

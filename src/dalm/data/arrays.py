@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from dalm.core import Spec
-from dalm.data.checks import check_arrays
-from dalm.data.dataset import SPLIT_NAMES, Array, Data, Split
+from dalm.data.dataset import SPLIT_NAMES, Array, Data, Split, blocks_of
 from dalm.data.labels import encode_labels
 from dalm.data.layout import arrange
 from dalm.data.levels import find_levels, to_values
@@ -20,6 +19,9 @@ from dalm.data.options import ImageOptions
 from dalm.data.source import Source
 from dalm.data.splits import assign_splits, content_note, row_digests
 from dalm.errors import DalmError
+
+SHAPES = "(N, D), (N, H, W), (N, C, H, W) or (N, H, W, C)"
+"""What is taken."""
 
 
 class RawSplit(NamedTuple):
@@ -80,27 +82,86 @@ def from_arrays(
     )
 
 
+def check_arrays(arrays: Mapping[str, Array]) -> None:
+    """Raise DalmError unless all arrays are valid data `x…` or labels `y…`.
+
+    >>> check_arrays({"y": np.zeros(3, int)})
+    Traceback (most recent call last):
+    dalm.errors.DalmError: there are labels y, but no data x; there are y
+    """
+    for name, array in arrays.items():
+        _check_not_empty(name, array)
+        if name.startswith("y"):
+            _check_labels(name, array, arrays)
+        else:
+            _check_data(name, array)
+
+
+def _check_not_empty(name: str, array: Array) -> None:
+    if array.ndim and array.size:
+        return
+    fault = "is empty" if array.ndim else "is a single number"
+    raise DalmError(f"the array {name} {fault}: its shape is {array.shape}; give {SHAPES}")
+
+
+def _check_data(name: str, x: Array) -> None:
+    if x.dtype.kind not in "biuf":
+        raise DalmError(
+            f"the array {name} is of type {x.dtype}; give integers, booleans or real numbers"
+        )
+    if x.ndim > 4:
+        raise DalmError(f"the array {name} has shape {x.shape}; give {SHAPES}")
+    if x.dtype.kind == "f":
+        _check_finite(name, x)
+
+
+def _check_finite(name: str, x: Array) -> None:
+    blocks = blocks_of(len(x), x[0].nbytes)
+    with np.errstate(over="ignore"):
+        bad = np.concatenate([~np.isfinite(x[block].astype(np.float32)) for block in blocks])
+    if bad.any():
+        first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
+        raise DalmError(
+            f"the array {name} has {bad.sum():,} values that are NaN, infinite or beyond float32; "
+            f"the first is {x[first]} at {first}"
+        )
+
+
+def _check_labels(name: str, y: Array, arrays: Mapping[str, Array]) -> None:
+    partner = name.replace("y", "x")
+    if partner not in arrays:
+        raise DalmError(
+            f"there are labels {name}, but no data {partner}; there are {', '.join(arrays)}"
+        )
+    x = arrays[partner]
+    if y.shape != x.shape[:1] or y.dtype.kind not in "biuSU":
+        raise DalmError(
+            f"the labels {name} should be ({len(x)},) integers or strings, one for each row of "
+            f"{partner}, -1 for a row without a label; they are {y.shape} of type {y.dtype}"
+        )
+
+
 def _divide(arrays: Mapping[str, Array], seed: int) -> tuple[list[RawSplit], str]:
     """The three splits, and how they came about in words."""
-    given = {
+    splits = {
         name: RawSplit(arrays[f"x_{name}"], arrays.get(f"y_{name}"))
         for name in SPLIT_NAMES
         if f"x_{name}" in arrays
     }
-    if "x" in arrays and not given:
+    if "x" in arrays and not splits:
         everything = RawSplit(arrays["x"], arrays.get("y"))
         return _split_rows(everything, 2, seed), content_note("bytes", 2, seed)
 
-    if "x" in arrays or "train" not in given or "test" not in given:
+    if "x" in arrays or "train" not in splits or "test" not in splits:
         raise DalmError(
             f"give x (and y), or x_train and x_test (and x_val, y_…); there are {', '.join(arrays)}"
         )
-    if "val" in given:
-        return list(given.values()), "Split as the arrays came: x_train, x_val, x_test."
+    if "val" in splits:
+        return list(splits.values()), "Split as the arrays came: x_train, x_val, x_test."
 
-    train, val = _split_rows(given["train"], 1, seed)
+    train, val = _split_rows(splits["train"], 1, seed)
     note = f"Test as it came: x_test. {content_note('bytes', 1, seed)}"
-    return [train, val, given["test"]], note
+    return [train, val, splits["test"]], note
 
 
 def _split_rows(rows: RawSplit, held_out: int, seed: int) -> list[RawSplit]:

@@ -11,8 +11,7 @@ import numpy as np
 
 from dalm.data.arrays import from_arrays
 from dalm.data.dataset import Array, Data
-from dalm.data.idx import is_idx, open_maybe_gzipped
-from dalm.data.mnist import read_with_labels
+from dalm.data.idx import is_idx, open_maybe_gzipped, read_with_labels
 from dalm.data.options import ImageOptions
 from dalm.data.reading import check_memory, decoding
 from dalm.data.source import Source, existing_path

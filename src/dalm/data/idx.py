@@ -1,5 +1,6 @@
 """IDX, the format of MNIST: two zero bytes, a type, the number of axes, big-endian sizes, then the
-values; often gzipped.
+values; often gzipped. And folders laid out like MNIST's: `train-images…`, `t10k-images…` and the
+labels beside them.
 
 Reference: LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist/.
 """
@@ -9,17 +10,22 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, cast
 
 import numpy as np
 
-from dalm.data.dataset import Array
-from dalm.data.reading import check_memory
+from dalm.data.arrays import from_arrays
+from dalm.data.dataset import Array, Data
+from dalm.data.options import ImageOptions
+from dalm.data.reading import check_memory, decoding
+from dalm.data.source import Source, existing_path
 from dalm.errors import DalmError
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
+MNIST_PREFIXES = {"x_train": "train", "x_test": "t10k"}
 
 
 def is_idx(magic: bytes) -> bool:
@@ -70,3 +76,58 @@ def _sizes(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
     if len(header) < 4 * axes:
         raise DalmError(f"{path} ends within its header")
     return struct.unpack(f">{axes}I", header)
+
+
+def find_images(folder: Path) -> dict[str, Path] | None:
+    """The files of images as x_train and x_test, or `None` if the folder is not laid out so.
+
+    >>> find_images(Path("no/such/folder"))
+    """
+    images = {}
+    for name, prefix in MNIST_PREFIXES.items():
+        files = [path for path in sorted(folder.glob(f"{prefix}-images*")) if path.is_file()]
+        if not files:
+            return None
+        images[name] = files[0]
+    return images
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The file of labels that belongs to a file of images by MNIST's naming, if there is one."""
+    name = path.name.removesuffix(".gz")
+    labels_name = name.replace("images", "labels").replace("idx3", "idx1")
+    if labels_name == name:
+        return None
+    candidates = [path.with_name(labels_name + suffix) for suffix in ("", ".gz")]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def read_with_labels(images: Mapping[str, Path]) -> dict[str, Array]:
+    """The arrays in files of images `x…`, and the labels beside them as `y…`."""
+    arrays = {name: read_idx(path) for name, path in images.items()}
+    for name, path in images.items():
+        if labels := labels_beside(path):
+            arrays[name.replace("x", "y")] = read_idx(labels)
+    return arrays
+
+
+def is_mnist_folder(value: object) -> bool:
+    """Whether a value names a folder laid out like MNIST's."""
+    path = existing_path(value)
+    return path is not None and path.is_dir() and find_images(path) is not None
+
+
+def _load(value: str | Path, options: ImageOptions) -> Data:
+    path = Path(value).resolve()
+    with decoding(path):
+        arrays = read_with_labels(find_images(path) or {})
+    return from_arrays(path.name.partition(".")[0], str(path), arrays, options)
+
+
+MNIST_FOLDER = Source(
+    "a folder laid out like MNIST's",
+    "a folder laid out like MNIST's (train-images…, t10k-images… and their labels)",
+    ImageOptions,
+    matches=is_mnist_folder,
+    load=_load,
+)

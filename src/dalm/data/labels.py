@@ -40,26 +40,26 @@ def encode_labels(labels: list[Array | None]) -> Encoded:
     >>> encode_labels([np.array([7, 3, 7]), np.array([9]), np.array([7, -1])]).classes
     ('3', '7', '9')
     """
-    given = [y for y in labels if y is not None]
-    nothing = Encoded([None] * len(labels))
-    if not given:
-        return nothing
-    if len(given) < len(labels):
+    arrays = [y for y in labels if y is not None]
+    no_classes = Encoded([None] * len(labels))
+    if not arrays:
+        return no_classes
+    if len(arrays) < len(labels):
         raise DalmError(
             "some splits have labels and some have none; give y for each of them, with -1 for rows "
             "without a label, or for none"
         )
 
-    unlabelled = [_is_unlabelled(y) for y in given]
+    unlabelled = [_is_unlabelled(y) for y in arrays]
     known = ~np.concatenate(unlabelled)
     if not known.any():
         note = "Every label is -1, unlabelled, so these are data without classes."
-        return nothing._replace(notes=(note,))
+        return no_classes._replace(notes=(note,))
 
-    values, numbers = np.unique(np.concatenate(given)[known], return_inverse=True)
+    values, numbers = np.unique(np.concatenate(arrays)[known], return_inverse=True)
     codes = np.full(len(known), UNLABELLED, np.int64)
     codes[known] = numbers
-    split_ends = np.cumsum([len(y) for y in given])
+    split_ends = np.cumsum([len(y) for y in arrays])
     ys: list[Tensor | None] = [torch.from_numpy(y) for y in np.split(codes, split_ends[:-1])]
     return Encoded(ys, tuple(map(_name, values.tolist())), _notes(unlabelled))
 
