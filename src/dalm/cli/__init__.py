@@ -216,10 +216,10 @@ def data(arguments: list[str]) -> int:
         arguments,
         "List the data that have a name.",
     )
-    from dalm.data import SOURCES
+    from dalm.data import named_sources
 
     return show_list(
-        [{"name": name, "about": about} for name, about in SOURCES.items()],
+        [{"name": name, "about": about} for name, about in named_sources().items()],
         ("name", "about"),
         asked["json"],
     )
