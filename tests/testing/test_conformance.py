@@ -2,7 +2,7 @@
 
 import pytest
 from mutants import MUTANTS
-from subjects import SUBJECTS
+from cases import CASES as SUBJECTS
 
 from dalm.core import signature
 from dalm.errors import DalmError
