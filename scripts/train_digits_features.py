@@ -1,5 +1,5 @@
 """Train the feature net for scikit-learn's digits and write
-`dalm/metrics/digits-cnn-v1.safetensors`.
+`src/dalm/features/digits-cnn-v1.safetensors`.
 
 It sees the first 1,100 rows only (the training split), so that features of validation and test rows
 are as honest as those of samples. Run `python scripts/train_digits_features.py`; it takes seconds
@@ -17,7 +17,7 @@ from safetensors.torch import save
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from dalm.features.spaces import WEIGHTS, DigitsNet
+from dalm.features.digits import WEIGHTS, DigitsNet
 
 ROWS = 1100
 BATCH = 61
