@@ -108,8 +108,8 @@ def nearness(
 
     >>> x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
     >>> fake, real = nearness(x[:20], x[:20], x[40:], Spec((2,)))
-    >>> fake.distance.max(), real.distance.min() > 0
-    (tensor(0.), tensor(True))
+    >>> fake.distance.max().item(), real.distance.min().item() > 0
+    (0.0, True)
     """
     if min(len(samples), len(train), len(heldout)) < FEWEST_ROWS:
         sizes = f"{len(samples)} samples, {len(train)} training and {len(heldout)} held-out rows"
