@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from dalm.core import Spec
 from dalm.data import load_data
 from dalm.errors import DalmError
-from dalm.features import feature_space
+from dalm.features import SPACES, feature_space, principal_space, space_name, standardised_space
 from dalm.features.digits import WEIGHTS, DigitsNet
 
 POINTS = Spec((2,))
@@ -60,3 +60,30 @@ def test_a_feature_space_that_does_not_exist_or_fit_is_refused() -> None:
         feature_space(DIGITS, "random-conv")
     with pytest.raises(DalmError, match="does not suit"):
         feature_space(POINTS, "digits-cnn-v1")
+
+
+def test_the_most_telling_space_that_suits_is_chosen() -> None:
+    assert space_name(DIGITS) == "digits-cnn-v1"
+    assert space_name(Spec((1, 8, 8), levels=256)) == "random-conv-v1"
+    assert space_name(POINTS) == list(SPACES)[-1] == "raw"
+
+
+def test_an_entry_without_spread_keeps_its_unit() -> None:
+    train = torch.tensor([[3.0, 0.0], [3.0, 4.0]])
+    space = standardised_space(train, POINTS)
+    assert space(torch.tensor([[5.0, 6.0]])).tolist() == [[5.0, 3.0]]
+    assert space.name != standardised_space(2 * train, POINTS).name
+    assert standardised_space(torch.zeros(2, 2), Spec((2,), levels=3)).name == "raw"
+
+
+def test_principal_components_need_rows_and_are_named_by_them() -> None:
+    spec = Spec((1, 12, 12), levels=16)
+    rows = torch.randint(0, 16, (70, 1, 12, 12), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(DalmError, match="at least 64 training rows, got 9"):
+        principal_space(rows[:9], spec)
+    assert principal_space(rows, spec).name != principal_space(rows[1:], spec).name
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(DalmError, match="not finite"):
+        feature_space(POINTS)(torch.full((3, 2), torch.inf))

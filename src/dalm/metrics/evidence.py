@@ -38,7 +38,7 @@ class Sets(NamedTuple):
     heldout: Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
     """What is known of one model: its samples, the data, and the model itself.
 
