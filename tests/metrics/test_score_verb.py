@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
+from draws import number
 
 import dalm
 from dalm.data import Data
@@ -59,10 +60,11 @@ def test_scores_print_as_a_table(scores: Scores) -> None:
     assert headings.split() == ["score", "value", "unit", "label", "n", "remark"]
     assert len(lines) == len(scores)
     score = scores["bits_per_dim"]
-    assert score.value is not None
-    assert score.low is not None
-    assert lines[0].split()[:3] == ["bits/dim", f"{score.value:.4g}", "±"]
-    assert float(lines[0].split()[3]) == pytest.approx(score.value - score.low, rel=0.05)
+    title, value, sign, half = lines[0].split()[:4]
+    assert (title, sign) == ("bits/dim", "±")
+    assert float(value) == pytest.approx(number(score.value), abs=number(score.high) / 100)
+    assert float(half) == pytest.approx(number(score.high) - number(score.value), rel=0.05)
+    assert len(value) == len(half), "the value has the digits that its interval allows"
     assert scores._repr_html_().count("<tr>") == len(scores) + 1
 
 
@@ -72,11 +74,14 @@ def test_the_table_gives_reasons_and_flags() -> None:
         Score(value=None, n=2, note="too few rows", **facts),
         Score(value=math.inf, n=2000, note="impossible data", **facts),
         Score(value=1.0, n=2000, flag="copies", subset="class 3", **facts),
+        Score(value=36.8, low=36.04, high=37.56, n=2, **facts),
+        Score(value=3.0, low=3.0, high=3.0, n=2, **facts),
+        Score(value=1.0, low=-math.inf, high=math.inf, n=1, **facts),
     )
     _, rows = Scores(Path("metrics.json"), scores, {}).table()
-    assert [row[-1] for row in rows] == ["too few rows", "", "copies"]
-    assert [row[1] for row in rows] == ["–", "inf", "1"]
-    assert [row[0] for row in rows] == ["KID", "KID", "KID (class 3)"]
+    assert [row[-1] for row in rows] == ["too few rows", "", "copies", "", "", ""]
+    assert [row[1] for row in rows] == ["–", "inf", "1", "36.80 ± 0.76", "3 ± 0", "1 ± inf"]
+    assert [row[0] for row in rows] == ["KID", "KID", "KID (class 3)", "KID", "KID", "KID"]
     assert rows[2][4] == "2,000"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -91,12 +92,16 @@ def _row(score: Score) -> Sequence[str]:
 
 
 def _value(score: Score) -> str:
-    """The value ± half its interval."""
+    """The value ± half its interval, to two digits of the latter."""
     if score.value is None:
         return "–"
     if score.low is None or score.high is None:
         return f"{score.value:.4g}"
-    return f"{score.value:.4g} ± {(score.high - score.low) / 2:.2g}"
+    half = (score.high - score.low) / 2
+    if half == 0 or not math.isfinite(half):
+        return f"{score.value:.4g} ± {half:g}"
+    places = max(0, 1 - math.floor(math.log10(half)))
+    return f"{score.value:.{places}f} ± {half:.{places}f}"
 
 
 def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> Scores:
