@@ -107,8 +107,8 @@ def score(arguments: list[str]) -> int:
 
     from dalm import report, verbs
 
-    found = verbs.score(asked["run"], seed=asked["seed"])
-    metrics = dict(found["metrics"])
+    found = verbs.score(asked["run"], seed=asked["seed"]).to_json()
+    metrics = {one["metric"]: one for one in found["scores"]}
     row = found | {
         "name": Path(asked["run"]).name,
         "error": None,

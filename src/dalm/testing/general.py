@@ -29,7 +29,6 @@ def keeps_its_configuration(case: TestCase) -> None:
         )
     for name, option in case.family.declared().items():
         assert option.meaning, f"the option {name} does not say what it means"
-    )
 
 
 def samples_are_valid(case: TestCase) -> None:

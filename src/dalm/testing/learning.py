@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import torch
 from torch import Tensor
 
 from dalm.core import (
     Batch,
     Completer,
+    Density,
     Estimator,
     Latent,
     Learner,
@@ -96,7 +99,7 @@ def passes_can_be_resumed(case: TestCase) -> None:
 
 def _make_passes(model: Estimator, work: Work, interrupted: bool) -> None:
     """All passes; if interrupted, by a new call for each."""
-    passes = iter(())
+    passes: Iterator[Mapping[str, float]] = iter(())
     for number in range(200):
         work.number = number
         work.generator.manual_seed(number)
@@ -143,8 +146,6 @@ def _assert_conditional(
     model: Completer, drawn: Tensor, x: Tensor, known: Tensor, spec: Spec
 ) -> None:
     """The mean of each drawn entry is that of the model's conditional, to five standard errors."""
-    from dalm.core import Density
-
     assert isinstance(model, Density)
     every = everything(spec)
     fitting = every[(every[:, known] == x[known]).all(1)]

@@ -14,7 +14,7 @@ from dalm import report as pages
 from dalm.core import Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
-from dalm.metrics import EXPLAIN
+from dalm.metrics import meanings
 from dalm.models import FAMILIES, REFERENCES, Copycat
 from dalm.records import (
     Json,
@@ -26,6 +26,7 @@ from dalm.records import (
     with_digest,
     write,
 )
+from dalm.records.score import score_records
 from dalm.train import Diverged, FitOptions
 from dalm.train import fit as train
 from dalm.train.options import resolve
@@ -158,7 +159,7 @@ def _board(data: Data, chosen: FitOptions, conditional: bool) -> Json:
         "machine": machine(str(chosen.device)),
         "budget": budget,
     }
-    return board | {"notes": list(data.notes), "rows": [], "explain": EXPLAIN}
+    return board | {"notes": list(data.notes), "rows": [], "explain": meanings()}
 
 
 def _row(
@@ -201,7 +202,7 @@ def _row(
             else f"{type(error).__name__}: {error}"
         )
         return row | {"error": reason, "run": path.name if path.exists() else None}
-    metrics = dict(found["metrics"])
+    metrics = {one["metric"]: one for one in score_records(found)}
     row |= {
         key: found[key] for key in ("likelihood", "seconds", "parameters", "samples_per_second")
     }
@@ -220,7 +221,7 @@ def _found(
     if run.meta["state"] == "stopped":
         raise KeyboardInterrupt
     found = read_scores(path, run.meta)
-    found = found if found and found["seed"] == seed else score(run, data, seed=seed)
+    found = found if found and found["seed"] == seed else score(run, data, seed=seed).to_json()
     if prove and "proof" not in found:
         seal(run, data)
         found = read_scores(path, run.meta) or found
