@@ -159,14 +159,14 @@ def run_state(folder: Path) -> str:
     Raises:
         DalmError: its description can't be read.
     """
-    recorded = str(RunFolder(folder).meta.get("state"))
+    recorded = str(RunFolder(folder).meta.get("state", "unknown"))
     if recorded == "done":
         return recorded
     if _is_alive(folder):
         return "running"
 
     # Read again: it may have ended between the first look and the test of its lock.
-    recorded = str(RunFolder(folder).meta.get("state"))
+    recorded = str(RunFolder(folder).meta.get("state", "unknown"))
     return "crashed" if recorded == "running" else recorded
 
 
