@@ -82,7 +82,7 @@ def test_what_a_killed_writer_left_is_taken_over(tmp_path, writer):
 
 
 def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path, writer):
-    with pytest.raises(DalmError, match="another process is writing .*file; wait for it"):
+    with pytest.raises(DalmError, match=r"another process is writing .*file; wait for it"):
         write(tmp_path / "file", b"other")
     writer.communicate(timeout=30)
     assert writer.returncode == 0

@@ -114,7 +114,7 @@ def test_other_weights_are_found(run):
 
 def test_scores_of_other_weights_are_found(run):
     write_scores(run, {"scores": []}, "of others")
-    with pytest.raises(DalmError, match="measured on other weights.*dalm score"):
+    with pytest.raises(DalmError, match=r"measured on other weights.*dalm score"):
         read_scores(run, read_meta(run))
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -84,9 +85,9 @@ def test_a_killed_run_is_crashed_at_once(run, trainer):
 
 
 def test_a_second_process_is_refused(run, trainer):
-    with pytest.raises(DalmError, match="another process is training .*run.*wait for it, or"):
-        with hold(run):
-            pass
+    refusal = r"another process is training .*run.*wait for it, or choose another folder"
+    with pytest.raises(DalmError, match=refusal), hold(run):
+        pass
     assert run_state(run) == "running"
 
 
@@ -106,18 +107,22 @@ def test_nothing_stays_behind_after_a_normal_end(run, trainer):
 
 
 def test_an_exception_leaves_the_status_and_no_lock(run):
-    with pytest.raises(KeyboardInterrupt), hold(run):
-        write_status(run, Status(step=3, steps=None, rate=1.0))
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with hold(run):
+            write_status(run, Status(step=3, steps=None, rate=1.0))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert names(run.parent) == ["run"]
     assert names(run) == ["run.json", "status.json"]
     assert run_state(run) == "crashed"
 
 
 def test_a_name_is_held_before_there_is_a_folder(tmp_path):
-    with hold(tmp_path / "run"), pytest.raises(DalmError, match="another process"):
-        with hold(tmp_path / "run"):
-            pass
+    run = tmp_path / "run"
+    with hold(run), pytest.raises(DalmError, match="another process"), hold(run):
+        pass
     assert names(tmp_path) == []
 
 
@@ -129,13 +134,11 @@ def test_a_run_is_the_same_by_every_path(run, monkeypatch):
             assert run_state(path) == "running"
 
 
-def test_readers_do_not_keep_a_trainer_out(run, trainer, monkeypatch):
+def test_readers_do_not_keep_a_trainer_out(run, trainer):
     """A reader holds the lock of a crashed run for the moment of its test."""
     trainer.send_signal(signal.SIGKILL)
     trainer.wait()
     reading = locks._take(run.resolve(), "taken", 0.0)
-    from threading import Timer
-
     Timer(0.2, locks._give_back, [reading]).start()
     with hold(run):
         assert run_state(run) == "running"
