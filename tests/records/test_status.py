@@ -126,6 +126,16 @@ def test_a_name_is_held_before_there_is_a_folder(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_folders_above_a_run_stay_only_if_something_came_of_them(tmp_path):
+    deep = tmp_path / "runs" / "today" / "run"
+    with hold(deep):
+        assert deep.parent.is_dir()
+    assert names(tmp_path) == []
+    with hold(deep):
+        deep.mkdir()
+    assert deep.is_dir()
+
+
 def test_a_run_is_the_same_by_every_path(run, monkeypatch):
     (run.parent / "link").symlink_to(run)
     monkeypatch.chdir(run)
@@ -182,9 +192,24 @@ def test_a_run_of_an_early_version_that_was_killed_is_crashed(run):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[1]", "{}", '{"step": 1}', '{"format": 9, "step": 1}', '{"time": "noon"}']
+    "damage",
+    [
+        {"time": "noon"},
+        {"time": "2026-01-01T00:00:00"},  # of no time zone
+        {"time": 3},
+        {"step": "many"},
+        {"steps": 1.5},
+        {"format": 9},
+        "",
+        "[1]",
+        "{}",
+    ],
 )
-def test_a_damaged_status_is_none(run, content):
+def test_a_damaged_status_is_none(run, damage):
+    write_status(run, Status(step=1, steps=2, rate=1.0))
+    content = damage
+    if isinstance(damage, dict):
+        content = json.dumps(json.loads((run / "status.json").read_text()) | damage)
     (run / "status.json").write_text(content)
     assert read_status(run) is None
     assert run_state(run) == "crashed"
