@@ -30,7 +30,7 @@ from rich.table import Table
 
 from dalm.core import Estimator, Generative, Learner
 from dalm.data import Data, Split
-from dalm.train import machine
+from dalm.records import machine
 
 Json = dict[str, Any]
 

@@ -107,8 +107,8 @@ def score(arguments: list[str]) -> int:
 
     from dalm import report, verbs
 
-    found = verbs.score(asked["run"], seed=asked["seed"])
-    metrics = dict(found["metrics"])
+    found = verbs.score(asked["run"], seed=asked["seed"]).to_json()
+    metrics = {one["metric"]: one for one in found["scores"]}
     row = found | {
         "name": Path(asked["run"]).name,
         "error": None,
@@ -216,10 +216,10 @@ def data(arguments: list[str]) -> int:
         arguments,
         "List the data that have a name.",
     )
-    from dalm.data import SOURCES
+    from dalm.data import named_sources
 
     return show_list(
-        [{"name": name, "about": about} for name, about in SOURCES.items()],
+        [{"name": name, "about": about} for name, about in named_sources().items()],
         ("name", "about"),
         asked["json"],
     )
@@ -308,10 +308,6 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _train(asked: dict[str, Any]) -> dict[str, Any]:
-    from dalm.train import Options
+    from dalm.train import FitOptions
 
-    return {
-        field.name: asked[field.name]
-        for field in dataclasses.fields(Options)
-        if field.name in asked
-    }
+    return {name: asked[name] for name in FitOptions.declared() if name in asked}

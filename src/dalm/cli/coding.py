@@ -116,7 +116,7 @@ def prove(arguments: list[str]) -> int:
 
 def _runs(positionals: tuple[str, ...]) -> list[Path]:
     from dalm.errors import DalmError
-    from dalm.train.run import runs_below
+    from dalm.records import runs_below
 
     found = {positional: runs_below(Path(positional)) for positional in positionals}
     if empty := [positional for positional, runs in found.items() if not runs]:

@@ -47,6 +47,12 @@ def options(target: Callable[..., Any], skip: tuple[str, ...] = ()) -> list[Fiel
     from docstring_parser import parse
 
     about = {p.arg_name: p.description or "" for p in parse(inspect.getdoc(target) or "").params}
+    if hasattr(target, "declared"):
+        return [
+            option(name, one.kind, one.default, one.meaning)
+            for name, one in target.declared().items()
+            if name not in skip
+        ]
     parameters = inspect.signature(target, eval_str=True).parameters.items()
     return [
         option(name, p.annotation, p.default, about.get(name, ""))
@@ -57,12 +63,12 @@ def options(target: Callable[..., Any], skip: tuple[str, ...] = ()) -> list[Fiel
 
 def run_fields(skip: tuple[str, ...] = ()) -> list[Field]:
     """What `fit` and `compare` share: where to write, how to train, how to load the data."""
-    from dalm.train import Options
+    from dalm.train import FitOptions
 
     return [
         option("out", Path | None, None, "the folder to write"),
         option("resume", bool, False, "go on with what is in --out"),
-        *options(Options, skip),
+        *options(FitOptions, skip),
         *data_fields(),
     ]
 

@@ -9,20 +9,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import dalm
 from dalm import report as pages
-from dalm.core import Generative, signature
+from dalm.core import Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
-from dalm.metrics import EXPLAIN
+from dalm.metrics import meanings
 from dalm.models import FAMILIES, REFERENCES, Copycat
-from dalm.train import Diverged, Options, machine, write
+from dalm.records import (
+    Json,
+    check_run,
+    machine,
+    read_scores,
+    read_signed,
+    require_absent,
+    with_digest,
+    write,
+)
+from dalm.records.score import score_records
+from dalm.train import Diverged, FitOptions
 from dalm.train import fit as train
-from dalm.train.options import options as train_options
 from dalm.train.options import resolve
-from dalm.train.run import Json, check_run, read_scores, read_signed, require_absent, with_digest
 from dalm.verbs.codecs import codecs
 from dalm.verbs.models import family_of, make, writable
 from dalm.verbs.proof import prove as seal
@@ -73,7 +80,7 @@ def compare(
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
     asked = [family_of(name).family for name in families or [family.family for family in FAMILIES]]
     names = [name for name in dict.fromkeys(asked) if name not in _RIVALS]
-    chosen = resolve(train_options(**options), torch.nn.Module(), len(loaded.train))
+    chosen = resolve(FitOptions(**options), Copycat(loaded.spec), len(loaded.train))
     if chosen.learn_from != "train":
         raise DalmError(
             "compare chooses itself what each row learns from; leave "
@@ -134,7 +141,7 @@ _RIVALS: dict[str, type[Generative]] = {"held-out real data": Copycat} | {
 """The reference rows. Held-out real data are a copycat of the validation split."""
 
 
-def _board(data: Data, chosen: Options, conditional: bool) -> Json:
+def _board(data: Data, chosen: FitOptions, conditional: bool) -> Json:
     spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
     budget = {name: value for name in ("seconds", "steps") if (value := getattr(chosen, name))}
     board = {
@@ -145,14 +152,14 @@ def _board(data: Data, chosen: Options, conditional: bool) -> Json:
         "fingerprint": data.fingerprint,
         "seed": chosen.seed,
         "conditional": conditional,
-        "fit": asdict(chosen),
+        "fit": chosen.to_dict(),
     }
     board |= {
         "date": datetime.date.today().isoformat(),
         "machine": machine(str(chosen.device)),
         "budget": budget,
     }
-    return board | {"notes": list(data.notes), "rows": [], "explain": EXPLAIN}
+    return board | {"notes": list(data.notes), "rows": [], "explain": meanings()}
 
 
 def _row(
@@ -178,7 +185,7 @@ def _row(
         "run": None,
         "error": None,
     }
-    own = {"conditional": True} if conditional and "conditional" in signature(family) else {}
+    own = {"conditional": True} if conditional and "conditional" in family.declared() else {}
     split = "val" if name == "held-out real data" else "train"
     try:
         found = _found(
@@ -195,7 +202,7 @@ def _row(
             else f"{type(error).__name__}: {error}"
         )
         return row | {"error": reason, "run": path.name if path.exists() else None}
-    metrics = dict(found["metrics"])
+    metrics = {one["metric"]: one for one in score_records(found)}
     row |= {
         key: found[key] for key in ("likelihood", "seconds", "parameters", "samples_per_second")
     }
@@ -214,7 +221,7 @@ def _found(
     if run.meta["state"] == "stopped":
         raise KeyboardInterrupt
     found = read_scores(path, run.meta)
-    found = found if found and found["seed"] == seed else score(run, data, seed=seed)
+    found = found if found and found["seed"] == seed else score(run, data, seed=seed).to_json()
     if prove and "proof" not in found:
         seal(run, data)
         found = read_scores(path, run.meta) or found

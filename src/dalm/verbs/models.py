@@ -14,13 +14,13 @@ from torch import Tensor
 
 from dalm import core
 from dalm import report as pages
-from dalm.core import Bound, Density, Estimator, Generative, Latent, Learner, build, signature
+from dalm.core import Generative, build, capabilities, conditions
 from dalm.data import Data, load_data
 from dalm.errors import DalmError, check_seed, did_you_mean, is_integer
-from dalm.models import FAMILIES, REFERENCES, Discriminant
-from dalm.train import Run, write
+from dalm.models import FAMILIES, REFERENCES
+from dalm.records import Json, write
+from dalm.train import Run
 from dalm.train import fit as train
-from dalm.train.run import Json
 
 
 def make(family: str | type[Generative], data: Data, seed: int = 0, **options: Any) -> Generative:
@@ -57,7 +57,7 @@ def fit(model: str | Generative, data: str | Path | Data, **options: Any) -> Run
     loaded = data if isinstance(data, Data) else load_data(data)
     if isinstance(model, Generative):
         return train(model, loaded, **options)
-    own = {name: options.pop(name) for name in signature(family_of(model)) if name in options}
+    own = {name: options.pop(name) for name in family_of(model).declared() if name in options}
     return train(make(model, loaded, options.get("seed", 0), **own), loaded, **options)
 
 
@@ -162,18 +162,14 @@ def catalogue() -> list[Json]:
 
 
 def _entry(family: type[Generative]) -> Json:
-    options = signature(family)
+    options = family.declared()
     return {
         "name": family.family,
         "year": family.year,
         "paper": family.paper,
         "likelihood": getattr(family, "likelihood", None),
-        "capabilities": [
-            c.__name__
-            for c in (Density, Bound, Latent, Learner, Estimator)
-            if issubclass(family, c)
-        ],
-        "conditional": "conditional" in options or issubclass(family, Discriminant),
+        "capabilities": capabilities(family),
+        "conditional": conditions(family),
         "reference": family in REFERENCES,
         "options": {name: p.default for name, p in options.items() if name != "spec"},
     }
