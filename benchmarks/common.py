@@ -16,6 +16,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +29,7 @@ import torch  # isort: skip
 from rich.console import Console
 from rich.table import Table
 
-from dalm.core import Estimator, Generative, Learner
+from dalm.core import Generative
 from dalm.data import Data, Split
 from dalm.records import machine
 
@@ -39,6 +40,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 QUICK = ROOT / "runs" / "quick"
 MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
 PROGRAM = str(Path(sys.executable).with_name("dalm"))
+QUIET: Json = {"validations": 0, "snapshots": 0, "checkpoint": 1e9, "progress": False}
+"""Options of a fit that does nothing beside learning."""
+
 SWITCHES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 """What the environment may say of threads."""
 
@@ -70,25 +74,11 @@ def arguments(about: str | None, **defaults: Any) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def learn(model: Generative, data: Data, steps: int = 0) -> Generative:
-    """Teach a model the training split without a run folder: by its closed form, or by some steps
-    on 64 rows with the same noise each time.
-    """
-    x = data.train.x
-    if isinstance(model, Estimator):
-        model.passes(x, data.train.y, torch.Generator().manual_seed(0))
-        return model.eval()
-
-    assert isinstance(model, Learner)
-    optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for step in range(steps):
-        generator = torch.Generator().manual_seed(step)
-        rows = torch.randint(len(x), (64,), generator=generator)
-        [(_, closure)] = model.losses(x[rows], None, generator)
-        optimiser.zero_grad()
-        closure().backward()
-        optimiser.step()
-    return model.eval()
+def learn(model: Generative, data: Data, steps: int | None = None) -> Generative:
+    """Teach a model the training split, and keep no run."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        return dalm.fit(model, data, steps=steps, out=out, device="cpu", **QUIET).model
 
 
 def about_run() -> Json:

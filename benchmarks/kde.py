@@ -12,15 +12,17 @@ is timed with one thread as well.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 
-from common import Json, arguments, ratio, save, spread, table, take_turns, timed  # isort: skip
+from common import Json, arguments, learn, ratio, save, spread, table, take_turns, timed  # isort: skip
 import torch
 from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
-from dalm import Spec
+from dalm.core import Generative, Spec
+from dalm.data import Data, Split
 from dalm.models import KDE
 
 VALID = 1e-3  # nats
@@ -35,17 +37,18 @@ def normal(n: int, dims: int, seed: int) -> Tensor:
 def reference(x: Tensor, rows: Tensor, width: float) -> Tensor:
     """Log densities by brute force: differences, squares and sums in float64."""
     wide = rows.double()
-    scores = torch.stack(
-        [-(wide - q).square().sum(1) / (2 * width**2) for q in x.double()]
-    ).logsumexp(1)
-    return scores - math.log(len(rows)) - rows.shape[1] * math.log(width * math.sqrt(2 * math.pi))
+    distances = torch.stack([(wide - query).square().sum(1) for query in x.double()])
+    scores = (-distances / (2 * width**2)).logsumexp(1)
+    volume = rows.shape[1] * math.log(width * math.sqrt(2 * math.pi))
+    return scores - math.log(len(rows)) - volume
 
 
-def ours(rows: Tensor, width: float) -> KDE:
+def ours(rows: Tensor, width: float) -> Generative:
     """dalm's KDE that remembers the rows."""
-    model = KDE(Spec((rows.shape[1],)), bandwidth=width)
-    model.passes(rows, None, torch.Generator())
-    return model
+    spec = Spec((rows.shape[1],))
+    parts = [Split(rows), Split(rows[:1]), Split(rows[:1])]
+    model = KDE(spec, bandwidth=width)
+    return learn(model, Data("normal", "normal", {}, spec, *parts))
 
 
 def theirs(rows: Tensor, width: float, setting: Json) -> KernelDensity:
@@ -53,9 +56,10 @@ def theirs(rows: Tensor, width: float, setting: Json) -> KernelDensity:
     return KernelDensity(bandwidth=width, kernel="gaussian", **setting).fit(rows.double().numpy())
 
 
-def error(found: object, true: Tensor) -> float:
+def error(scores: object, true: Tensor) -> float:
     """Largest absolute difference in nats."""
-    return (torch.as_tensor(found).double() - true).abs().max().item()
+    difference = torch.as_tensor(scores).double() - true
+    return difference.abs().max().item()
 
 
 def tune(rows: Tensor, width: float, queries: int) -> list[Json]:
@@ -64,19 +68,23 @@ def tune(rows: Tensor, width: float, queries: int) -> list[Json]:
     """
     x = normal(queries, rows.shape[1], seed=2)
     true = reference(x, rows, width)
-    tried = []
-    for algorithm, leaf, broad in itertools.product(
-        ("kd_tree", "ball_tree"), (40, 400, len(rows)), (True, False)
-    ):
-        setting = {"algorithm": algorithm, "leaf_size": leaf, "breadth_first": broad}
+    wide = x.double().numpy()
+    trials = []
+    for setting in settings(len(rows)):
         model = theirs(rows, width, setting)
-        wide = x.double().numpy()
-        found = []
-        seconds = min(
-            timed(lambda m=model, q=wide, f=found: f.append(m.score_samples(q))) for _ in range(2)
-        )
-        tried.append({"setting": setting, "seconds": seconds, "error": error(found[0], true)})
-    return sorted(tried, key=lambda one: (one["error"] > VALID, one["seconds"]))
+        seconds = min(timed(functools.partial(model.score_samples, wide)) for _ in range(2))
+        largest = error(model.score_samples(wide), true)
+        trials.append({"setting": setting, "seconds": seconds, "error": largest})
+    return sorted(trials, key=lambda trial: (trial["error"] > VALID, trial["seconds"]))
+
+
+def settings(rows: int) -> list[Json]:
+    """What scikit-learn's tree lets one choose."""
+    trees = ("kd_tree", "ball_tree")
+    return [
+        {"algorithm": tree, "leaf_size": leaf, "breadth_first": broad}
+        for tree, leaf, broad in itertools.product(trees, (40, 400, rows), (True, False))
+    ]
 
 
 def accuracy(dims: int, width: float, n: int, queries: int, tuning: int) -> Json:
@@ -84,9 +92,9 @@ def accuracy(dims: int, width: float, n: int, queries: int, tuning: int) -> Json
     rows = normal(n, dims, seed=0)
     x = normal(queries, dims, seed=1)
     true = reference(x, rows, width)
-    tried = tune(rows, width, tuning)
+    trials = tune(rows, width, tuning)
     wide = x.double().numpy()
-    best = tried[0]["setting"]
+    best = trials[0]["setting"]
     return {
         "dims": dims,
         "bandwidth": width,
@@ -96,7 +104,7 @@ def accuracy(dims: int, width: float, n: int, queries: int, tuning: int) -> Json
         "sklearn_default": error(theirs(rows, width, DEFAULT).score_samples(wide), true),
         "sklearn_best": error(theirs(rows, width, best).score_samples(wide), true),
         "best_setting": best,
-        "settings_tried": tried,
+        "settings_tried": trials,
     }
 
 
@@ -119,16 +127,11 @@ def speed(dims: int, width: float, n: int, repeats: int, best: Json) -> Json:
         "dalm": lambda: model.log_prob(x),
         "dalm_1_thread": alone,
         "sklearn_default": lambda: default.score_samples(wide),
+        "sklearn_best": lambda: tuned.score_samples(wide),
     }
-    times = take_turns(
-        runs | {"sklearn_best": lambda: tuned.score_samples(wide)}, repeats, warm=False
-    )
-    pairs = [
-        ("sklearn_default", "dalm"),
-        ("sklearn_best", "dalm"),
-        ("sklearn_default", "dalm_1_thread"),
-        ("sklearn_best", "dalm_1_thread"),
-    ]
+    times = take_turns(runs, repeats, warm=False)
+    pairs = itertools.product(("dalm", "dalm_1_thread"), ("sklearn_default", "sklearn_best"))
+    ratios = {f"{slow} / {fast}": ratio(times, slow, fast) for fast, slow in pairs}
     return {
         "dims": dims,
         "bandwidth": width,
@@ -137,49 +140,31 @@ def speed(dims: int, width: float, n: int, repeats: int, best: Json) -> Json:
         "threads": threads,
         "best_setting": best,
         "seconds": {name: spread(values) for name, values in times.items()},
-        "ratios": {f"{a} / {b}": ratio(times, a, b) for a, b in pairs},
+        "ratios": ratios,
     }
 
 
-def print_speeds(found: list[Json]) -> None:
+def print_speeds(results: list[Json]) -> None:
     """The table of seconds and ratios."""
     names = ("dalm", "dalm_1_thread", "sklearn_default", "sklearn_best")
-    rows = [
-        [
-            f["dims"],
-            *(f["seconds"][n]["median"] for n in names),
-            *(r["median"] for r in f["ratios"].values()),
-        ]
-        for f in found
-    ]
-    titles = ["dims", *(f"{n} s" for n in names), *(found[0]["ratios"] if found else [])]
+    rows = []
+    for result in results:
+        seconds = [result["seconds"][name]["median"] for name in names]
+        ratios = [ratio["median"] for ratio in result["ratios"].values()]
+        rows.append([result["dims"], *seconds, *ratios])
+    titles = ["dims", *(f"{name} s" for name in names), *results[0]["ratios"]]
     table("Seconds and ratios (medians; intervals are in the JSON)", titles, rows)
 
 
-def print_errors(found: list[Json]) -> None:
+def print_errors(results: list[Json]) -> None:
     """The table of errors."""
-    rows = [
-        [
-            f["dims"],
-            f["bandwidth"],
-            f["queries"],
-            f["dalm"],
-            f["sklearn_default"],
-            f["sklearn_best"],
-            " ".join(map(str, f["best_setting"].values())),
-        ]
-        for f in found
-    ]
-    columns = [
-        "dims",
-        "bandwidth",
-        "queries",
-        "dalm",
-        "sklearn default",
-        "sklearn best",
-        "sklearn's best setting",
-    ]
-    table("Largest error in nats against float64 brute force", columns, rows)
+    columns = ["dims", "bandwidth", "queries", "dalm", "sklearn_default", "sklearn_best"]
+    rows = []
+    for result in results:
+        setting = " ".join(map(str, result["best_setting"].values()))
+        rows.append([*(result[column] for column in columns), setting])
+    title = "Largest error in nats against float64 brute force"
+    table(title, [*columns, "sklearn's best setting"], rows)
 
 
 def main() -> None:
@@ -187,39 +172,31 @@ def main() -> None:
         __doc__,
         rows=10_000,
         queries=500,
+        tuning=100,
         repeats=5,
         speed_dims=(2, 8, 64),
         accuracy_dims=(2, 8, 64, 784),
         bandwidth=0.5,
     )
-    n, queries, tuning, repeats = (
-        (1000, 50, 20, 2)
-        if options.quick
-        else (options.rows, options.queries, 100, options.repeats)
-    )
-    exact = []
+    if options.quick:
+        vars(options).update(rows=1000, queries=50, tuning=20, repeats=2)
+    n = options.rows
+    errors = []
     for dims in options.accuracy_dims:
-        scott = n ** (-1 / (dims + 4))
-        exact += [
-            accuracy(dims, width, n, queries, tuning)
-            for width in sorted({0.2, options.bandwidth, round(scott, 4)})
-        ]
-    best = {f["dims"]: f["best_setting"] for f in exact if f["bandwidth"] == options.bandwidth}
-    fast = [
-        speed(dims, options.bandwidth, n, repeats, best.get(dims, DEFAULT))
+        scott = round(n ** (-1 / (dims + 4)), 4)
+        for width in sorted({0.2, options.bandwidth, scott}):
+            errors.append(accuracy(dims, width, n, options.queries, options.tuning))
+    usual = [result for result in errors if result["bandwidth"] == options.bandwidth]
+    best = {result["dims"]: result["best_setting"] for result in usual}
+    speeds = [
+        speed(dims, options.bandwidth, n, options.repeats, best.get(dims, DEFAULT))
         for dims in options.speed_dims
     ]
-    print_errors(exact)
-    print_speeds(fast)
-    save(
-        "kde",
-        {
-            "settings": vars(options) | {"seeds": "rows 0, queries 1, tuning 2", "valid": VALID},
-            "speed": fast,
-            "accuracy": exact,
-        },
-        options.quick,
-    )
+
+    print_errors(errors)
+    print_speeds(speeds)
+    kept = vars(options) | {"seeds": "rows 0, queries 1, tuning 2", "valid": VALID}
+    save("kde", {"settings": kept, "speed": speeds, "accuracy": errors}, options.quick)
 
 
 if __name__ == "__main__":

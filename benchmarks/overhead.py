@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common import Json, arguments, mnist, ratio, save, spread, table, take_turns  # isort: skip
+from common import QUIET, Json, arguments, mnist, ratio, save, spread, table, take_turns  # isort: skip
 import torch
 from torch import Tensor, nn
 
@@ -35,35 +35,35 @@ CASES: dict[str, tuple[str, Json, int]] = {
 }
 """Family, its options, and steps of one turn."""
 EMA_EVERY = 8
+GAN_BETAS = (0.5, 0.999)
+SETTINGS: Json = QUIET | {"precision": "float32", "device": "cpu"}
 
 
 def schedule(recipe: Recipe, step: int, steps: int) -> float:
     """A short linear warm-up, then a cosine to zero; or constant."""
-    warm = min(500, max(1, steps // 20))
     if recipe.schedule == "constant":
         return recipe.lr
-    return (
-        recipe.lr
-        * min((step + 1) / warm, 1.0)
-        * (1 + math.cos(math.pi * max(0, step - warm) / max(1, steps - warm)))
-        / 2
-    )
+    warm_up = min(500, max(1, steps // 20))
+    rise = min((step + 1) / warm_up, 1.0)
+    angle = math.pi * max(0, step - warm_up) / max(1, steps - warm_up)
+    return recipe.lr * rise * (1 + math.cos(angle)) / 2
 
 
-def adamw(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+def adamw(
+    parameters: list[nn.Parameter], recipe: Recipe, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.AdamW:
     """The recipe's optimiser."""
-    return torch.optim.AdamW(
-        parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
-    )
+    decay = recipe.weight_decay
+    return torch.optim.AdamW(parameters, recipe.lr, betas, weight_decay=decay, fused=True)
 
 
+@torch.no_grad()
 def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Move the average towards the weights."""
-    with torch.no_grad():
-        weight = 1 - min(decay**EMA_EVERY, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
-        for mine, live in zip(average.buffers(), model.buffers(), strict=True):
-            mine.copy_(live)
+    kept = min(decay, (1 + step) / (10 + step)) ** EMA_EVERY
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - kept)
+    for mine, live in zip(average.buffers(), model.buffers(), strict=True):
+        mine.copy_(live)
 
 
 def bare(model: VAE | DCGAN, x: Tensor, steps: int) -> float:
@@ -78,7 +78,8 @@ def bare(model: VAE | DCGAN, x: Tensor, steps: int) -> float:
         place = step % (len(x) // size)
         if place == 0:
             order = torch.randperm(len(x), generator=noise)
-        loss = take(x[order[place * size : (place + 1) * size]], schedule(recipe, step, steps))
+        rows = order[place * size : (place + 1) * size]
+        loss = take(x[rows], schedule(recipe, step, steps))
         if (step + 1) % EMA_EVERY == 0:
             update_ema(average, model, step + 1, recipe.ema)
         if step % 10 == 0 and not math.isfinite(loss.item()):
@@ -95,7 +96,8 @@ def vae_step(model: VAE, recipe: Recipe, noise: torch.Generator) -> Step:
     optimiser = adamw(parameters, recipe)
 
     def step(x: Tensor, lr: float) -> Tensor:
-        loss = -model.elbo(x, None, noise).mean() / model.spec.dims
+        likelihood, divergence = model.bound(x, None, noise)
+        loss = (divergence - likelihood).mean() / model.spec.dims
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, recipe.clip)
@@ -108,28 +110,29 @@ def vae_step(model: VAE, recipe: Recipe, noise: torch.Generator) -> Step:
 
 def gan_step(model: DCGAN, recipe: Recipe, noise: torch.Generator) -> Step:
     """One step of the discriminator, then of the generator on the same fakes."""
-    players = [list(model.discriminator.parameters()), list(model.generator.parameters())]
-    optimisers = [adamw(parameters, recipe) for parameters in players]
+    judges = list(model.discriminator.parameters())
+    makers = list(model.generator.parameters())
+    judge_optimiser = adamw(judges, recipe, GAN_BETAS)
+    maker_optimiser = adamw(makers, recipe, GAN_BETAS)
     softplus = nn.functional.softplus
     levels = model.spec.levels or 2
+    height, width = model.grid[1:]
 
     def step(x: Tensor, lr: float) -> Tensor:
         real = (x + torch.rand(x.shape, generator=noise)) * (2 / levels) - 1
-        height, width = model.grid[1:]
-        fake = model.generator(torch.randn(len(x), model.latent, 1, 1, generator=noise))[
-            :, :, :height, :width
-        ]
-        found = (
-            softplus(-model.discriminator(real)) + softplus(model.discriminator(fake.detach()))
-        ).mean()
-        optimisers[0].zero_grad()
-        found.backward(inputs=players[0])
-        optimisers[0].step()
+        z = torch.randn(len(x), model.latent, 1, 1, generator=noise)
+        fake = model.generator(z)[:, :, :height, :width]
+        on_real = model.discriminator(real)
+        on_fake = model.discriminator(fake.detach())
+        loss = (softplus(-on_real) + softplus(on_fake)).mean()
+        judge_optimiser.zero_grad()
+        loss.backward(inputs=judges)
+        judge_optimiser.step()
         fooled = softplus(-model.discriminator(fake)).mean()
-        optimisers[1].zero_grad()
-        fooled.backward(inputs=players[1])
-        optimisers[1].step()
-        return found.detach()
+        maker_optimiser.zero_grad()
+        fooled.backward(inputs=makers)
+        maker_optimiser.step()
+        return loss.detach()
 
     return step
 
@@ -142,40 +145,32 @@ def measure(name: str, data: Data, steps: int, repeats: int) -> Json:
     losses: list[float] = []
 
     def fit() -> None:
+        model = make(family, data, **options)
         with tempfile.TemporaryDirectory() as folder:
-            settings = {
-                "validations": 0,
-                "snapshots": 0,
-                "checkpoint": 1e9,
-                "progress": False,
-                "precision": "float32",
-                "device": "cpu",
-            }
-            run = dalm.fit(
-                make(family, data, **options),
-                data,
-                steps=steps,
-                out=Path(folder) / "run",
-                **settings,
-            )
-            inside.append(run.meta["seconds"])
+            run = dalm.fit(model, data, steps=steps, out=Path(folder) / "run", **SETTINGS)
+        inside.append(run.meta["seconds"])
 
     def by_hand() -> None:
-        losses.append(bare(make(family, data, **options), data.train.x, steps))
+        model = make(family, data, **options)
+        losses.append(bare(model, data.train.x, steps))
 
     times = take_turns({"bare": by_hand, "fit": fit}, repeats)
     times["loop"] = inside[-repeats:]
-    whole = ratio(times, "fit", "bare")
-    loop = ratio(times, "loop", "bare")
-    seconds = {kind: spread(values) for kind, values in times.items()}
     return {
         "case": name,
         "steps": steps,
-        "seconds": seconds,
-        "fit / bare": whole,
-        "loop / bare": loop,
+        "seconds": {kind: spread(values) for kind, values in times.items()},
+        "fit / bare": ratio(times, "fit", "bare"),
+        "loop / bare": ratio(times, "loop", "bare"),
         "bare_loss": losses[-1],
     }
+
+
+def line(result: Json) -> list[object]:
+    """A row of the table."""
+    seconds = result["seconds"]
+    times = [seconds["bare"], seconds["fit"]]
+    return [result["case"], result["steps"], *times, result["fit / bare"], result["loop / bare"]]
 
 
 def main() -> None:
@@ -183,30 +178,13 @@ def main() -> None:
     steps, repeats = (3, 2) if options.quick else (options.steps, options.repeats)
     data = mnist(binary=True)
     began = time.perf_counter()
-    found = [measure(name, data, steps, repeats) for name in options.cases]
-    rows = [
-        [
-            f["case"],
-            f["steps"],
-            f["seconds"]["bare"],
-            f["seconds"]["fit"],
-            f["fit / bare"],
-            f["loop / bare"],
-        ]
-        for f in found
-    ]
-    table(
-        f"{data.name}, seconds and ratios",
-        ["case", "steps", "bare s", "fit s", "fit / bare", "loop alone / bare"],
-        rows,
-    )
-    content = {
-        "settings": vars(options),
-        "data": data.name,
-        "results": found,
-        "took": time.perf_counter() - began,
-    }
-    save("overhead", content, options.quick)
+    results = [measure(name, data, steps, repeats) for name in options.cases]
+    took = time.perf_counter() - began
+    titles = ["case", "steps", "bare s", "fit s", "fit / bare", "loop alone / bare"]
+    rows = [line(result) for result in results]
+    table(f"{data.name}, seconds and ratios", titles, rows)
+    content = {"data": data.name, "results": results, "took": took}
+    save("overhead", {"settings": vars(options)} | content, options.quick)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ os.environ["TQDM_DISABLE"] = "1"
 
 # isort: skip
 import torch
-from common import Json, arguments, mnist, ratio, save, spread, table, take_turns, timed
+from common import QUIET, Json, arguments, mnist, ratio, save, spread, table, take_turns, timed
 from pythae import models as peer
 from pythae.data.datasets import BaseDataset, DatasetOutput
 from pythae.pipelines import TrainingPipeline
@@ -58,18 +59,10 @@ def cut(data: Data, images: int) -> Data:
 def ours(data: Data, epochs: int, options: Json) -> dalm.core.Generative:
     """Train dalm's VAE for some epochs."""
     steps = epochs * len(data.train) // BATCH
-    fixed = {"batch_size": BATCH, "lr": LR, "device": "cpu"}
-    quiet = {"validations": 0, "snapshots": 0, "checkpoint": 1e9, "progress": False}
+    settings = QUIET | {"batch_size": BATCH, "lr": LR, "device": "cpu"} | options
+    model = make("vae", data, **NET)
     with tempfile.TemporaryDirectory() as folder:
-        return dalm.fit(
-            make("vae", data, **NET),
-            data,
-            steps=steps,
-            out=Path(folder) / "run",
-            **fixed,
-            **quiet,
-            **options,
-        ).model
+        return dalm.fit(model, data, steps=steps, out=Path(folder) / "run", **settings).model
 
 
 def peer_model() -> peer.VAE:
@@ -109,10 +102,10 @@ def best_setting(x: Tensor) -> list[Json]:
         str(k): lambda s=setting: theirs(x, 1, s) for k, setting in enumerate(settings)
     }
     times = take_turns(runs, 3, warm=False)
-    return sorted(
-        ({"setting": settings[int(k)], "seconds": min(values)} for k, values in times.items()),
-        key=lambda one: one["seconds"],
-    )
+    trials = [
+        {"setting": settings[int(k)], "seconds": min(seconds)} for k, seconds in times.items()
+    ]
+    return sorted(trials, key=lambda trial: trial["seconds"])
 
 
 @torch.no_grad()
@@ -130,69 +123,68 @@ def quieten() -> None:
     logging.disable(logging.INFO)
 
 
-def main() -> None:
-    asked = arguments(__doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800)
-    quieten()
-    images, epochs, repeats, few = (
-        (512, 1, 2, 256)
-        if asked.quick
-        else (asked.images, asked.epochs, asked.repeats, asked.tuning_images)
-    )
-    data = cut(mnist(binary=True), images)
-    x = data.train.x
-    tried = best_setting(data.train.x[:few])
-    sizes = {
-        "dalm": sum(p.numel() for p in make("vae", data, **NET).parameters()),
-        "pythae": sum(p.numel() for p in peer_model().parameters()),
-    }
+def parameters(data: Data) -> Json:
+    """How many both nets have; as many, or they cannot be compared."""
+    nets = {"dalm": make("vae", data, **NET), "pythae": peer_model()}
+    sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
     assert sizes["dalm"] == sizes["pythae"], sizes
+    return sizes
+
+
+def race(data: Data, epochs: int, repeats: int, setting: Json) -> tuple[Json, Json]:
+    """Seconds of each contestant's turns, and the models that they end with."""
     trained: Json = {}
-    runs: dict[str, Callable[[], Any]] = {
-        name: lambda n=name, way=way: trained.update({n: ours(data, epochs, way)})
-        for name, way in WAYS.items()
-    }
-    runs["pythae"] = lambda: trained.update(pythae=theirs(x, epochs, tried[0]["setting"]))
+
+    def run_ours(name: str) -> None:
+        trained[name] = ours(data, epochs, WAYS[name])
+
+    def run_theirs() -> None:
+        trained["pythae"] = theirs(data.train.x, epochs, setting)
+
+    runs: dict[str, Callable[[], Any]] = {name: partial(run_ours, name) for name in WAYS}
+    return take_turns(runs | {"pythae": run_theirs}, repeats, warm=False), trained
+
+
+def main() -> None:
+    options = arguments(__doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800)
+    if options.quick:
+        vars(options).update(images=512, epochs=1, repeats=2, tuning_images=256)
+    quieten()
+    data = cut(mnist(binary=True), options.images)
+    x = data.train.x
+    trials = best_setting(x[: options.tuning_images])
+    setting = trials[0]["setting"]
+    sizes = parameters(data)
     setup = {
         "dalm": timed(lambda: ours(cut(data, BATCH), 1, {})),
-        "pythae": timed(lambda: theirs(x[:BATCH], 1, tried[0]["setting"])),
+        "pythae": timed(lambda: theirs(x[:BATCH], 1, setting)),
     }
-    times = take_turns(runs, repeats, warm=False)
+
+    times, trained = race(data, options.epochs, options.repeats, setting)
+    images = options.epochs * len(x)
     speeds = {
-        name: spread([epochs * len(x) / second for second in values])
-        for name, values in times.items()
+        name: spread([images / second for second in seconds]) for name, seconds in times.items()
     }
     ratios = {name: ratio(times, "pythae", name) for name in WAYS}
-    table(
-        f"Training images/s on {data.name}",
-        ["", "images/s", "times pythae"],
-        [[n, s, ratios.get(n, "1")] for n, s in speeds.items()],
-    )
+    rows = [[name, speed, ratios.get(name, "1")] for name, speed in speeds.items()]
+    table(f"Training images/s on {data.name}", ["", "images/s", "times pythae"], rows)
     bound = bounds(trained, data.val.x[:2000])
-    print(
-        f"parameters {sizes}; bound on 2,000 validation images after {epochs} epochs, nats: "
-        f"{bound}; pythae's setting {tried[0]['setting']}"
-    )
-    settings = vars(asked) | {
-        "net": NET,
-        "batch_size": BATCH,
-        "lr": LR,
-        "ways": WAYS,
-        "pythae": tried[0]["setting"],
-        "seed": 0,
-    }
+    print(f"parameters {sizes}; pythae's setting {setting}")
+    print(f"bound on 2,000 validation images after {options.epochs} epochs, nats: {bound}")
+
+    fixed = {"net": NET, "batch_size": BATCH, "lr": LR, "ways": WAYS, "pythae": setting, "seed": 0}
     content = {
-        "settings": settings,
-        "pythae_settings_tried": tried,
+        "settings": vars(options) | fixed,
+        "pythae_settings_tried": trials,
         "parameters": sizes,
         "images": len(x),
         "images_per_second": speeds,
+        "ratios": ratios,
+        "bound": bound,
+        "seconds_of_one_batch": setup,
+        "data": data.name,
     }
-    save(
-        "pythae_vae",
-        content
-        | {"ratios": ratios, "bound": bound, "seconds_of_one_batch": setup, "data": data.name},
-        asked.quick,
-    )
+    save("pythae_vae", content, options.quick)
 
 
 if __name__ == "__main__":

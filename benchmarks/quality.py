@@ -18,6 +18,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from common import MNIST, ROOT, Json, about_run, place, table  # isort: skip
@@ -30,9 +31,12 @@ from dalm.data import Data, Split
 from dalm.train import Run
 
 IW = 128
-# from this many seconds on, compiling these families pays
+"""Importance samples."""
+
 LONG = 300.0
 COMPILED = ("pixelcnn",)
+"""Families that are compiled, and from how many seconds on that pays."""
+
 TASKS: dict[str, tuple[str, bool, tuple[str, ...], float]] = {
     "digits": (
         "digits",
@@ -53,13 +57,12 @@ def load(source: str, binary: bool, quick: bool) -> Data:
     if not quick:
         return data
     parts = {name: getattr(data, name) for name in ("train", "val", "test")}
-    return replace(
-        data,
-        **{
-            name: Split(part.x[:256], None if part.y is None else part.y[:256])
-            for name, part in parts.items()
-        },
-    )
+    return replace(data, **{name: few(part) for name, part in parts.items()})
+
+
+def few(part: Split) -> Split:
+    """The first rows of a split."""
+    return Split(part.x[:256], None if part.y is None else part.y[:256])
 
 
 def summary(nats: Tensor, dims: int) -> Json:
@@ -85,17 +88,15 @@ def in_chunks(score: Callable[[Tensor], Tensor], x: Tensor, size: int = 250) -> 
 
 def test_figures(model: Density, data: Data, samples: int) -> Json:
     """What the test split says."""
-    found: Json = {
-        "label": model.likelihood,
-        "test": summary(in_chunks(model.log_prob, data.test.x), data.spec.dims),
-    }
+    x = data.test.x
+    dims = data.spec.dims
+    figures: Json = {"label": model.likelihood, "test": summary(in_chunks(model.log_prob, x), dims)}
     if isinstance(model, Bound):
         noise = torch.Generator().manual_seed(0)
-        tight = in_chunks(
-            lambda x: model.importance_bound(x, samples=samples, generator=noise), data.test.x
-        )
-        found["test_importance"] = summary(tight, data.spec.dims) | {"importance_samples": samples}
-    return found
+        bound = partial(model.importance_bound, samples=samples, generator=noise)
+        tight = summary(in_chunks(bound, x), dims)
+        figures["test_importance"] = tight | {"importance_samples": samples}
+    return figures
 
 
 def validation(run: Run) -> Json | None:
@@ -103,48 +104,39 @@ def validation(run: Run) -> Json | None:
     log = run.path / "log.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     values = [(line["validation"], line["step"]) for line in lines if "validation" in line]
-    return (
-        {
-            "best_nats": min(values)[0],
-            "best_step": min(values)[1],
-            "last_nats": values[-1][0],
-            "times": len(values),
-        }
-        if values
-        else None
-    )
+    if not values:
+        return None
+    nats, step = min(values)
+    last = values[-1][0]
+    return {"best_nats": nats, "best_step": step, "last_nats": last, "times": len(values)}
 
 
-def one(family: str, data: Data, out: Path, seconds: float, seed: int, samples: int) -> Json:
+def fit_and_test(
+    family: str, data: Data, out: Path, seconds: float, seed: int, samples: int
+) -> Json:
     """Fit, then test."""
     print(f"{out.name}: fitting for {seconds:g} s", flush=True)
-    began = time.perf_counter()
     compiled = seconds >= LONG and family in COMPILED
-    run = dalm.fit(
-        family, data, seconds=seconds, seed=seed, out=out, progress=False, compile=compiled
-    )
-    wall = time.perf_counter() - began
+    budget = {"seconds": seconds, "seed": seed, "compile": compiled}
     began = time.perf_counter()
+    run = dalm.fit(family, data, out=out, progress=False, **budget)
+    fitted = time.perf_counter()
     figures = test_figures(run.model, data, samples)
-    asked = {
+    return {
         "family": family,
         "data": data.name,
         "options": data.options,
         "fingerprint": data.fingerprint,
         "budget_seconds": seconds,
-    }
-    done = {
-        "fit_seconds": run.meta["seconds"],
-        "call_seconds": wall,
-        "test_seconds": time.perf_counter() - began,
-    }
-    kept = {
         "steps": run.meta["fit"]["steps"],
         "parameters": run.meta["parameters"],
         "model": run.meta["model"],
         "fit": run.meta["fit"],
-    }
-    return asked | kept | done | {"validation": validation(run)} | figures
+        "fit_seconds": run.meta["seconds"],
+        "call_seconds": fitted - began,
+        "test_seconds": time.perf_counter() - fitted,
+        "validation": validation(run),
+    } | figures
 
 
 def fresh(folder: Path, again: bool) -> Path:
@@ -159,63 +151,59 @@ def fresh(folder: Path, again: bool) -> Path:
 def merge(name: str, entry: Json, quick: bool) -> Path:
     """Put a task's result beside those of other tasks."""
     path = place("quality", quick)
-    known: Json = (
-        json.loads(path.read_text()) if path.exists() else {"benchmark": "quality", "tasks": {}}
-    )
+    known: Json = {"benchmark": "quality", "tasks": {}}
+    if path.exists():
+        known = json.loads(path.read_text())
     known["tasks"][name] = about_run() | {"quick": quick} | entry
     path.write_text(json.dumps(known, indent=1) + "\n")
     return path
 
 
-def row(found: Json) -> list[object]:
+def line(result: Json) -> list[object]:
     """A line of the table."""
-    test = found["test"]
-    tight = found.get("test_importance")
-    value = found["validation"]["best_nats"] if found["validation"] else "–"
-    exact = [
+    test = result["test"]
+    tight = result.get("test_importance")
+    best = result["validation"]["best_nats"] if result["validation"] else "–"
+    return [
+        result["family"],
+        result["label"],
         f"{test['bits_per_dim']:.4f} ± {test['bits_per_dim_se']:.4f}",
         f"{test['nats']:.2f} ± {test['nats_se']:.2f}",
-    ]
-    bound = f"{tight['nats']:.2f} ± {tight['nats_se']:.2f}" if tight else "–"
-    return [
-        found["family"],
-        found["label"],
-        *exact,
-        bound,
-        value,
-        found["steps"] or "–",
-        f"{found['fit_seconds']:.1f}",
+        f"{tight['nats']:.2f} ± {tight['nats_se']:.2f}" if tight else "–",
+        best,
+        result["steps"] or "–",
+        f"{result['fit_seconds']:.1f}",
     ]
 
 
-def task(name: str, asked: argparse.Namespace) -> None:
+COLUMNS = (
+    "family",
+    "label",
+    "bits/dim ± SE",
+    "nats ± SE",
+    f"IW bound, k={IW}",
+    "best validation",
+    "steps",
+    "seconds",
+)
+
+
+def run_task(name: str, options: argparse.Namespace) -> None:
     """Run one task and keep its result."""
-    source, binary, families, seconds = TASKS[name]
-    data = load(source, binary, asked.quick)
-    budget = 3.0 if asked.quick else asked.seconds or seconds
-    root = ROOT / "runs" / ("quick/quality" if asked.quick else "quality")
-    folders = {
-        f: fresh(root / (f"{name}-{f}" if len(families) > 1 else name), asked.again or asked.quick)
-        for f in families
-    }
-    found = [
-        one(family, data, out, budget, asked.seed, 4 if asked.quick else IW)
-        for family, out in folders.items()
-    ]
-    columns = [
-        "family",
-        "label",
-        "bits/dim ± SE",
-        "nats ± SE",
-        f"IW bound, k={IW}",
-        "best validation",
-        "steps",
-        "seconds",
-    ]
-    table(f"{name}: {len(data.test)} test images", columns, [row(f) for f in found])
-    print(
-        merge(name, {"seed": asked.seed, "notes": list(data.notes), "results": found}, asked.quick)
-    )
+    source, binary, families, usual = TASKS[name]
+    quick = options.quick
+    data = load(source, binary, quick)
+    seconds = 3.0 if quick else options.seconds or usual
+    samples = 4 if quick else IW
+    root = ROOT / "runs" / ("quick/quality" if quick else "quality")
+    results = []
+    for family in families:
+        folder = root / (f"{name}-{family}" if len(families) > 1 else name)
+        out = fresh(folder, options.again or quick)
+        results.append(fit_and_test(family, data, out, seconds, options.seed, samples))
+    table(f"{name}: {len(data.test)} test images", COLUMNS, [line(result) for result in results])
+    entry = {"seed": options.seed, "notes": list(data.notes), "results": results}
+    print(merge(name, entry, quick))
 
 
 def main() -> None:
@@ -233,11 +221,11 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, help="another budget for each fit")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    if unknown := set(asked.tasks) - set(TASKS):
+    options = parser.parse_args()
+    if unknown := set(options.tasks) - set(TASKS):
         parser.error(f"there is no task {', '.join(sorted(unknown))}; there are {', '.join(TASKS)}")
-    for name in asked.tasks:
-        task(name, asked)
+    for name in options.tasks:
+        run_task(name, options)
 
 
 if __name__ == "__main__":
