@@ -4,7 +4,6 @@ likelihood claims.
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 import struct
@@ -19,7 +18,17 @@ import torch
 from subjects import SUBJECTS
 from torch import nn
 
-from dalm.codec import CodeLength, Settings, archive, bitsback, chain, compress, decompress, hash_of
+from dalm.codec import (
+    CodeLength,
+    Settings,
+    archive,
+    bitsback,
+    chain,
+    chunks,
+    compress,
+    decompress,
+    hash_of,
+)
 from dalm.codec.tables import LEVELS
 from dalm.core import Spec
 from dalm.errors import DalmError
@@ -289,11 +298,11 @@ def test_chunks_that_are_not_there_are_refused():
 def test_a_chunk_holds_few_enough_data_for_memory(monkeypatch):
     model = Histogram(Spec((1,), levels=2))
     x = torch.zeros(25, 1, dtype=torch.uint8)
-    monkeypatch.setattr(importlib.import_module("dalm.codec.compress"), "MEMORY", 10 * 64)
+    monkeypatch.setattr(chunks, "MOST_CHUNK_BYTES", 10 * 64)
     content = packed_archive(model, x)
     reader = decompress(io.BytesIO(content), len(content), lambda header: model)
     assert [len(rows) for rows, _ in reader] == [10, 10, 5]
-    monkeypatch.setattr(importlib.import_module("dalm.codec.compress"), "MEMORY", 4 * 64)
+    monkeypatch.setattr(chunks, "MOST_CHUNK_BYTES", 4 * 64)
     with pytest.raises(DalmError, match="chunks of 10 data would not fit into memory"):
         decompress(io.BytesIO(content), len(content), lambda header: model)
 
@@ -310,7 +319,7 @@ def test_a_chunk_holds_few_enough_data_for_memory(monkeypatch):
     ],
 )
 def test_batches_are_shared_out(n, batch, threads, sizes):
-    rows, used = chain._shared(n, batch, threads)
+    rows, used = chain._batches(n, batch, threads)
     assert [row.stop - row.start for row in rows] == sizes
     assert [row.start for row in rows] == [0, *np.cumsum(sizes)[:-1]]
     assert used <= min(threads, len(rows))
@@ -349,7 +358,7 @@ def test_damage_is_found():
 
 def forged(content: bytes, at: int, value: bytes) -> bytes:
     """An archive whose header was edited, with the right checksum."""
-    end = len(archive.read_header(io.BytesIO(content)).pack()) - 4
+    end = len(archive.read_header(io.BytesIO(content)).to_bytes()) - 4
     edited = content[:at] + value + content[at + 1 : end]
     return edited + struct.pack("<I", zlib.crc32(edited)) + content[end + 4 :]
 
@@ -505,7 +514,7 @@ def test_headers_come_back(shape, count):
         True,
         300,
     )
-    file = io.BytesIO(header.pack())
+    file = io.BytesIO(header.to_bytes())
     assert archive.read_header(file) == header
     assert not file.read()
 
@@ -568,7 +577,7 @@ def test_rows_are_left_out_only_while_they_cannot_count(monkeypatch):
     )
 
     def tables(few):
-        monkeypatch.setattr(kernels, "FEW", few)
+        monkeypatch.setattr(kernels, "FEW_SHARE", few)
         predictor = KernelPredictor(kernel_masses(0.45, 3), rows, len(x))
         found = []
         periods = set()
@@ -592,7 +601,7 @@ import hashlib, sys, torch, mpmath
 from concurrent.futures import ThreadPoolExecutor
 from dalm.exact import fixed
 threads = int(sys.argv[1])
-made = [fixed._normal, fixed._sigmoid, fixed._log2, fixed._exp] * 2
+made = [fixed.normal_cdf_table, fixed.sigmoid_table, fixed.log2_table, fixed.exp_table] * 2
 with ThreadPoolExecutor(threads) as pool:
     curves = list(pool.map(lambda make: make(), made if threads > 1 else made[:4]))
 print(hashlib.md5(b"".join(curve.values.numpy().tobytes() for curve in curves[:4])).hexdigest(), mpmath.mp.prec)

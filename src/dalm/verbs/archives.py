@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dalm.codec import Header, Reader, Settings, archive, hash_of
+from dalm.codec import ArchiveReader, Header, Settings, archive, hash_of
 from dalm.codec import compress as encode
 from dalm.codec import decompress as decode
 from dalm.core import Generative
@@ -73,7 +73,7 @@ def compress(
             x,
             y,
             file,
-            Settings(samples, chunk, embed, batch),
+            Settings(samples=samples, chunk=chunk, embed=embed, batch=batch),
             _counting(progress, lambda: x.size),
         )
         size = file.seek(0, 2)
@@ -197,7 +197,7 @@ def decompress(
     return told | {"seconds": time.perf_counter() - began}
 
 
-def _unpack(reader: Reader, file: BinaryIO, bundled: bool) -> None:
+def _unpack(reader: ArchiveReader, file: BinaryIO, bundled: bool) -> None:
     """Write the data of an archive as .npy, or with their labels as .npz; chunk by chunk, since
     they may be larger than memory.
     """
@@ -212,7 +212,7 @@ def _unpack(reader: Reader, file: BinaryIO, bundled: bool) -> None:
                 np.lib.format.write_array(entry, np.concatenate(labels))
 
 
-def _write_rows(reader: Reader, file: IO[bytes]) -> list[Array]:
+def _write_rows(reader: ArchiveReader, file: IO[bytes]) -> list[Array]:
     """Write all data of an archive as .npy; returns their labels."""
     header = reader.header
     labels = []

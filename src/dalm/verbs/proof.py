@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec import CodeLength, Settings, by_bits_back, pack
+from dalm.codec import CodeLength, Settings, by_bits_back, pack_model
 from dalm.codec import compress as encode
 from dalm.core import Bound, Density, Generative
 from dalm.data import Data, load_data
@@ -68,7 +68,14 @@ def _weigh(run: Run, x: Tensor, samples: int) -> Json:
     began = time.perf_counter()
     tally = CodeLength()
     with atomic_write(path) as file:
-        encode(run.model, x.numpy(), None, file, Settings(samples, batch=BATCHES[0]), tally=tally)
+        encode(
+            run.model,
+            x.numpy(),
+            None,
+            file,
+            Settings(samples=samples, batch=BATCHES[0]),
+            tally=tally,
+        )
     middle = time.perf_counter()
     wrong, seconds = _misread(run.path, x, threads[1])
     claim = _claim(run.model, x, samples)
@@ -84,7 +91,7 @@ def _weigh(run: Run, x: Tensor, samples: int) -> Json:
         "overhead": 8 * size / tally.bits - 1 if tally.bits else None,
     }
     record |= {
-        "with_weights": size + len(pack(run.model)),
+        "with_weights": size + len(pack_model(run.model)),
         "n": len(x),
         "samples": samples,
         "batch": list(BATCHES),
