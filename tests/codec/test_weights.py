@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -237,3 +238,51 @@ GOLDEN = (
     "7065223a22463332222c227368617065223a5b312c312c312c325d2c22646174615f6f666673657473223a5b302c385d7d7dabaaaa3e00"
     "000000"
 )
+
+
+STOREYS = {
+    "linear": lambda: nn.Linear(1, 1),
+    "silent": nn.SiLU,
+    "buffered": lambda: nn.BatchNorm1d(1, affine=False),
+}
+
+
+@pytest.mark.parametrize("kind", STOREYS)
+def test_layers_that_the_bytes_cannot_tell_of_are_not_built(monkeypatch, kind):
+    """No option's name is known: what the constructor registers is counted while it runs."""
+    built = []
+
+    def build_tower(options):
+        tower = nn.ModuleList()
+        for storey in range(options["storeys"]):
+            built.append(storey)
+            tower.append(STOREYS[kind]())
+        return tower
+
+    monkeypatch.setattr(limits, "build", build_tower)
+    assert len(limits.build_within({"storeys": 25}, most_tensors=50)) == 25
+    built.clear()
+    with pytest.raises(DalmError, match="more layers and tensors than its bytes can tell of"):
+        limits.build_within({"storeys": 60_000}, most_tensors=50)
+    assert len(built) <= limits.REGISTRATIONS_PER_TENSOR * 50 + 1
+
+
+def test_there_are_no_more_parameters_than_the_bytes_can_tell_of(monkeypatch):
+    monkeypatch.setattr(limits, "build", lambda options: nn.Linear(1, 1))
+    limits.build_within({}, most_tensors=2)
+    with pytest.raises(DalmError, match="than its bytes can tell of"):
+        limits.build_within({}, most_tensors=1)
+
+
+def test_options_of_models_inside_models_are_bounded():
+    outer = {"family": "x", "width": 3, "sizes": [1, 70_000], "prior": {"family": "y", "depth": 99}}
+    assert sorted(limits._whole_numbers(outer)) == [1, 3, 99, 70_000]
+
+
+def test_modules_of_other_threads_are_not_counted():
+    with limits.at_most_registered(2), ThreadPoolExecutor(1) as pool:
+        nn.Linear(1, 1)
+        pool.submit(nn.Linear, 1, 1).result()
+        with pytest.raises(DalmError):
+            nn.Linear(1, 1)
+    nn.Linear(1, 1)

@@ -29,11 +29,20 @@ def require(module: str) -> Any:
         raise _missing([module.partition(".")[0]]) from None
 
 
+def installed() -> bool:
+    """Whether every package of the extra is there."""
+    return not _absent()
+
+
 def require_all() -> None:
     """Raise DalmError unless every package of the extra is installed."""
-    absent = [package for package in PACKAGES if find_spec(package) is None]
+    absent = _absent()
     if absent:
         raise _missing(absent)
+
+
+def _absent() -> list[str]:
+    return [package for package in PACKAGES if find_spec(package) is None]
 
 
 def _missing(packages: list[str]) -> DalmError:
