@@ -23,6 +23,7 @@ from dalm.codec import (
     compress,
     decompress,
     hash_of,
+    limits,
     pack_model,
     rounding,
     weights,

@@ -52,10 +52,12 @@ import hashlib, sys, torch, mpmath
 from concurrent.futures import ThreadPoolExecutor
 from dalm.exact import fixed
 threads = int(sys.argv[1])
-made = [fixed.normal_cdf_table, fixed.sigmoid_table, fixed.log2_table, fixed.exp_table] * 2
+tables = [fixed.normal_cdf_table, fixed.sigmoid_table, fixed.log2_table, fixed.exp_table]
+made = tables * 2
 with ThreadPoolExecutor(threads) as pool:
     curves = list(pool.map(lambda make: make(), made if threads > 1 else made[:4]))
-print(hashlib.md5(b"".join(curve.values.numpy().tobytes() for curve in curves[:4])).hexdigest(), mpmath.mp.prec)
+content = b"".join(curve.values.numpy().tobytes() for curve in curves[:4])
+print(hashlib.md5(content).hexdigest(), mpmath.mp.prec)
 """
     told = {
         subprocess.run(
