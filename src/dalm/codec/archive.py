@@ -131,7 +131,12 @@ class Header:
 
 
 def read_exactly(file: BinaryIO, size: int) -> bytes:
-    """`size` bytes, or DalmError if the file ends before."""
+    """Bytes of a file, or DalmError if it ends before.
+
+    Args:
+        file: opened for reading.
+        size: how many bytes.
+    """
     content = file.read(size)
     if len(content) < size:
         raise DalmError(

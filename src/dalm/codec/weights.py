@@ -82,12 +82,22 @@ class LogisticModel:
         return fixed.table_of(torch.cat([below, below.new_full((1,), fixed.WHOLE)]))
 
     def encode(self, coder: Any, values: Tensor) -> None:
-        """Write values of any shape to a range encoder; nothing, where all are zero."""
+        """Write values; nothing, where all are zero.
+
+        Args:
+            coder: a range encoder of constriction.
+            values: whole numbers of any shape.
+        """
         if self.largest:
             coder.encode(symbols(values + self.largest), self._categorical())
 
     def decode(self, coder: Any, count: int) -> Tensor:
-        """Read so many values from a range decoder, (count,) float64."""
+        """Read values, (count,) float64.
+
+        Args:
+            coder: a range decoder of constriction.
+            count: how many.
+        """
         if not self.largest:
             return torch.zeros(count, dtype=torch.float64)
         values = coder.decode(self._categorical(), count) - float(self.largest)

@@ -47,7 +47,7 @@ def kernel_masses(width: float, levels: int) -> tuple[Tensor, Tensor]:
 def _mass(low: float, high: float, width: float) -> tuple[float, float]:
     """Mass of N(0, width²) between two numbers, and its log₂."""
     if low + high > 0:  # the lower tail keeps its precision
-        low, high = -high, -low
+        return _mass(-high, -low, width)
     mp = fixed.MP
     mass = mp.ncdf(mp.mpf(high) / width) - mp.ncdf(mp.mpf(low) / width)
     return float(mass), float(mp.log(mass, 2))

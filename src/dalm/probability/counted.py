@@ -151,7 +151,15 @@ def _lengths(symbols: Tensor, correction: Correction) -> Tensor:
 
 
 def pooled(x: Tensor, y: Tensor) -> Tensor:
-    """Two samples (n, *shape) and (m, *shape) as one, or ValueError if their shapes differ."""
+    """Two samples as one, (n + m, *shape).
+
+    Args:
+        x: (n, *shape).
+        y: (m, *shape).
+
+    Raises:
+        ValueError: their shapes differ.
+    """
     if x.shape[1:] != y.shape[1:]:
         raise ValueError(
             f"expected two samples of the same kind of data, got shapes {tuple(x.shape)} and "
@@ -161,7 +169,12 @@ def pooled(x: Tensor, y: Tensor) -> Tensor:
 
 
 def check_pairs(x: Tensor, y: Tensor) -> None:
-    """Raise ValueError unless there are as many rows of x as of y."""
+    """Raise ValueError unless there are as many rows of one as of the other.
+
+    Args:
+        x: (n, *shape).
+        y: (n, *shape), of any shape of its own.
+    """
     if x.shape[:1] != y.shape[:1]:
         raise ValueError(
             f"expected as many rows of x as of y, got shapes {tuple(x.shape)} and {tuple(y.shape)}"

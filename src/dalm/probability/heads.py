@@ -58,7 +58,12 @@ class LevelsHead(OutputHead, Protocol):
 
 
 def uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Uniform noise strictly inside (0, 1), shaped like `like`."""
+    """Uniform noise strictly inside (0, 1).
+
+    Args:
+        like: whose shape, type and device it gets.
+        generator: of the noise.
+    """
     noise = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
     limits = torch.finfo(like.dtype)
     return noise.clamp(limits.tiny, 1 - limits.eps)
@@ -76,7 +81,7 @@ def gumbel_max(logits: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class BernoulliHead:
+class BernoulliHead(LevelsHead):
     """Two levels, one logit an entry.
 
     Args:
@@ -112,7 +117,7 @@ class BernoulliHead:
 
 
 @dataclass(frozen=True)
-class CategoricalHead:
+class CategoricalHead(LevelsHead):
     """Any number of levels, one logit for each level of each entry.
 
     Args:
@@ -157,7 +162,7 @@ class CategoricalHead:
 
 
 @dataclass(frozen=True)
-class NormalHead:
+class NormalHead(OutputHead):
     """Real entries, each with a mean and a log standard deviation.
 
     Args:

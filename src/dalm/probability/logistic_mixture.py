@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from dalm.exact import fixed
 from dalm.probability.bins import log_logistic_mass
-from dalm.probability.heads import gumbel_max, uniform
+from dalm.probability.heads import LevelsHead, gumbel_max, uniform
 
 SMALLEST_LOG_SCALE = -4.0
 """Of a logistic, in levels: a fiftieth of a bin."""
@@ -41,7 +41,7 @@ class Components(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LogisticMixtureHead:
+class LogisticMixtureHead(LevelsHead):
     """Mixture of discretised logistics whose channels see the channels before them.
 
     Args:
@@ -105,9 +105,9 @@ class LogisticMixtureHead:
         couplings = 2 * fixed.sigmoid(2 * parts.couplings) - 1  # the hyperbolic tangent
         means = self._channel_means(parts.means, couplings, x.to(params))
         log_weights = parts.weights / fixed.LOG_2
-        for known in range(channel):
-            ends = F.pad(self._ends(means[known], parts.scales[:, :, known]), (1, 0))
-            value = x[:, None, known, ..., None].expand(*ends.shape[:-1], 1)
+        for before in range(channel):
+            ends = F.pad(self._ends(means[before], parts.scales[:, :, before]), (1, 0))
+            value = x[:, None, before, ..., None].expand(*ends.shape[:-1], 1)
             mass = ends.gather(-1, value + 1) - ends.gather(-1, value)
             log_weights = log_weights + fixed.log2(mass.clamp_min(2.0**-9))[..., 0]
         shares = fixed.shares(log_weights.movedim(1, -1)).movedim(-1, 1)

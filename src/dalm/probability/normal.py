@@ -61,11 +61,16 @@ class NormalLike(Protocol):
         """(B, D) -> (B,) nats."""
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """(n, D)."""
+        """Draw data, (n, D).
+
+        Args:
+            n: how many.
+            generator: of the noise.
+        """
 
 
 @dataclass(frozen=True)
-class NormalDensity:
+class NormalDensity(NormalLike):
     """The multivariate normal density.
 
     Args:
@@ -94,7 +99,7 @@ def _noise(n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class NormalChain:
+class NormalChain(NormalLike):
     """Product of discretised normal conditionals.
 
     Args:

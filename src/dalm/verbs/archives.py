@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
-from dalm.codec import ArchiveReader, Header, Settings, hash_of
+from dalm.codec import Header, Settings, hash_of
 from dalm.codec import compress as write_archive
 from dalm.codec import decompress as open_archive
 from dalm.codec.archive import PART, read_header, read_part
 from dalm.core import Generative
-from dalm.data import Split
-from dalm.data.files import read_arrays
 from dalm.errors import DalmError
 from dalm.train import Run
 from dalm.train.run import atomic_write, runs_below
+from dalm.verbs.arrays import Source, read_source, write_data
 from dalm.verbs.models import writable
 from dalm.verbs.results import Result
-
-Array = NDArray[np.generic]
-Source = str | Path | Array | Tensor | Split
-TAKES = "to be compressed are a .npz file with x (and y), .npy or IDX"
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,7 +151,7 @@ def compress(
         DalmError: the run, the data or the place do not suit.
     """
     target = _vacant(out, force)
-    x, y = _arrays(data)
+    x, y = read_source(data)
     model = (run if isinstance(run, Run) else Run.open(run)).model
     settings = Settings(samples=samples, chunk=chunk, embed=embed, batch=batch)
     began = time.perf_counter()
@@ -186,22 +178,6 @@ def _vacant(out: str | Path, force: bool) -> Path:
             "with --force (force=True)"
         )
     return path
-
-
-def _arrays(data: Source) -> tuple[Array, Array | None]:
-    if isinstance(data, Split):
-        return data.x.cpu().numpy(), None if data.y is None else data.y.cpu().numpy()
-    if isinstance(data, Tensor | np.ndarray):
-        return np.asarray(data), None
-    path = Path(data)
-    if not path.is_file():
-        known = f"{path} is a folder" if path.exists() else f"there is no file {path}"
-        raise DalmError(f"{known}; {TAKES}. The test split of a run is compressed by dalm prove")
-    arrays, unused = read_arrays(path)
-    if not {"x"} <= arrays.keys() <= {"x", "y"} or unused:
-        trouble = f"{path} holds {', '.join(arrays)}; {TAKES}, and nothing beside them."
-        raise DalmError(" ".join([trouble, *unused]))
-    return arrays["x"], arrays.get("y")
 
 
 def _model_bytes(file: BinaryIO) -> int:
@@ -268,7 +244,7 @@ def decompress(
                 f"{path} holds labels too, and a .npy file one array only; write a .npz file"
             )
         with atomic_write(target) as beside:
-            _unpack(reader, beside, bundled=target.suffix == ".npz")
+            write_data(reader, beside, bundled=target.suffix == ".npz")
     return Decompressed(
         path=Path(out),
         count=header.count,
@@ -277,33 +253,6 @@ def decompress(
         labels=bool(header.labels),
         seconds=time.perf_counter() - began,
     )
-
-
-def _unpack(reader: ArchiveReader, file: BinaryIO, bundled: bool) -> None:
-    """Write the data of an archive as .npy, or with their labels as .npz; chunk by chunk, since
-    they may be larger than memory.
-    """
-    if not bundled:
-        _write_rows(reader, file)
-        return
-    with zipfile.ZipFile(file, "w") as bundle:
-        with bundle.open("x.npy", "w", force_zip64=True) as entry:
-            labels = _write_rows(reader, entry)
-        if labels:
-            with bundle.open("y.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.concatenate(labels))
-
-
-def _write_rows(reader: ArchiveReader, file: IO[bytes]) -> list[Array]:
-    """Write all data of an archive as .npy; returns their labels."""
-    header = reader.header
-    labels = []
-    about = {"descr": header.dtype, "fortran_order": False, "shape": (header.count, *header.shape)}
-    np.lib.format.write_array_header_1_0(file, about)
-    for rows, y in reader:
-        file.write(rows.tobytes())
-        labels += [] if y is None else [y]
-    return labels
 
 
 def _find(header: Header, place: str | Path | None) -> Generative:

@@ -240,15 +240,15 @@ def _record(run: Run, data: Data, proof: Proof) -> None:
     """Put a proof, and its size as a score, into `metrics.json`."""
     if read_scores(run.path, run.meta) is None:
         score(run, data)
-    found = read_scores(run.path, run.meta) or {}
+    scores = read_scores(run.path, run.meta) or {}
     record = _score(proof, len(data.test)).to_json()
-    found["proof"] = proof.to_json()
-    if "scores" in found:
-        others = [other for other in score_records(found) if other["metric"] != "proven"]
-        found["scores"] = [*others, record]
+    scores["proof"] = proof.to_json()
+    if "scores" in scores:
+        others = [other for other in score_records(scores) if other["metric"] != "proven"]
+        scores["scores"] = [*others, record]
     else:  # format 1
-        found["metrics"] = found["metrics"] | {"proven": record}
-    run.keep_scores(found)
+        scores["metrics"] = scores["metrics"] | {"proven": record}
+    run.keep_scores(scores)
 
 
 def _score(proof: Proof, n: int) -> Score:
