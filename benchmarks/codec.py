@@ -25,7 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import dalm
-from dalm.codec import Settings, bitsback, chain, compress, decompress
+from dalm.codec import Settings, chain, compress, decompress
+from dalm.codec.bitsback import MOST_GROUP_DATA
+from dalm.codec.latent import LATENT_BINS, BitsBack
+from dalm.codec.stack import Stack, initial_words
 from dalm.codec.tables import LEVELS
 from dalm.core import Autoregressive, Density, Spec, Variational
 from dalm.exact import fixed
@@ -158,7 +161,7 @@ def over_by_hand(times: dict[str, list[float]]) -> Json:
     return {way: ratio(times, f"driver {way}", f"by hand {way}") for way in ways}
 
 
-class Given(bitsback.BitsBack):
+class Given(BitsBack):
     """The bits-back driver over tables made before: of the codes (n, latent, bins), and of the data
     (n, dims, 2).
     """
@@ -177,7 +180,7 @@ class Given(bitsback.BitsBack):
         block = (self.tables[self.rows], x)
         return [block]
 
-    def _read(self, stack: bitsback.Stack, z: Tensor, y: Tensor | None) -> Tensor:
+    def _read(self, stack: Stack, z: Tensor, y: Tensor | None) -> Tensor:
         return stack.pop(self.tables[self.rows])
 
 
@@ -185,7 +188,7 @@ class ByHand:
     """The same as the bits-back driver, as one writes it with constriction."""
 
     def __init__(self, codes: Tensor, tables: Tensor, x: Tensor, groups: list[slice]) -> None:
-        self.even = constriction.stream.model.Uniform(bitsback.BINS)
+        self.even = constriction.stream.model.Uniform(LATENT_BINS)
         self.groups = [
             (flat(codes[rows]), flat(tables[rows]), x[rows].flatten().int().numpy())
             for rows in groups
@@ -225,23 +228,23 @@ def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
     that a full stack allows.
     """
     generator = torch.Generator().manual_seed(0)
-    codes = random_tables(n, latent, bitsback.BINS, generator=generator)
+    codes = random_tables(n, latent, LATENT_BINS, generator=generator)
     tables = random_tables(n, dims, 2, generator=generator)
     x = torch.randint(2, (n, dims), generator=generator)
-    first = bitsback.seed(100_000)
-    starts = range(0, n, bitsback.LARGEST)
-    groups = [slice(start, min(n, start + bitsback.LARGEST)) for start in starts]
+    first = initial_words(100_000)
+    starts = range(0, n, MOST_GROUP_DATA)
+    groups = [slice(start, min(n, start + MOST_GROUP_DATA)) for start in starts]
     driver = Given(codes, tables)
     by_hand = ByHand(codes, tables, x, groups)
 
-    def push() -> bitsback.Stack:
-        stack = bitsback.Stack(first, new=True)
+    def push() -> Stack:
+        stack = Stack(first, new=True)
         for driver.rows in groups:
             driver.push(stack, x[driver.rows], None)
         return stack
 
     def pop() -> None:
-        stack = bitsback.Stack(words)
+        stack = Stack(words)
         for driver.rows in reversed(groups):
             driver.pop(stack, driver.rows.stop - driver.rows.start, None)
         assert stack.began_with(first)

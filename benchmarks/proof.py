@@ -39,7 +39,8 @@ def prove_one(task: str, family: str, seconds: float) -> Json:
         data = dalm.load_data("digits")
     else:
         data = dalm.load_data(MNIST, binary=family in BINARY)
-    record = prove(fit(family, data, seconds=seconds, out=path), data)
+    run = fit(family, data, seconds=seconds, out=path)
+    record = prove(run, data).to_json()
     claim = record["claimed"] * record["n"] * data.spec.dims / 8
     sizes = {"claim_bytes": claim, "allowed_bytes": 1.001 * claim + 192}
     return sizes | {"levels": data.spec.levels} | record

@@ -50,12 +50,7 @@ def compress(arguments: list[str]) -> int:
     keep = {name: asked[name] for name in ("samples", "chunk", "embed", "batch", "force")}
     with _bar("compress") as tell:
         found = verbs.compress(asked["run"], asked["data"], asked["out"], **keep, progress=tell)
-    model = f", of which the model {found['model']:,}" if found["model"] else ""
-    print(
-        f"{asked['out']}  {found['count']:,} data: {found['original']:,} bytes to "
-        f"{found['bytes']:,} ({1 / found['ratio']:.1%}){model}, "
-        f"{found['bits_per_dim']:.4f} bits/dim, {found['seconds']:.1f} s"
-    )
+    print(found.summary)
     return 0
 
 
@@ -80,11 +75,7 @@ def decompress(arguments: list[str]) -> int:
     keep = {name: asked[name] for name in ("run", "batch", "force")}
     with _bar("decompress") as tell:
         found = verbs.decompress(asked["archive"], asked["out"], **keep, progress=tell)
-    kind = f"{found['dtype']} with labels" if found["labels"] else found["dtype"]
-    print(
-        f"{asked['out']}  {found['count']:,} data of shape {found['shape']}, {kind}; checksum "
-        f"right, {found['seconds']:.3f} s"
-    )
+    print(found.summary)
     return 0
 
 
@@ -137,15 +128,8 @@ def _proof(run: Path, samples: int) -> tuple[str, bool]:
     """
     from dalm import verbs
 
-    record = verbs.prove(run, samples=samples)
-    if not record["sealed"]:
-        return f"not proven: {record['reason']}", "bytes" not in record
-    many = f", {samples} samples" if samples > 1 and record["samples"] > 1 else ""
-    return (
-        f"proven: {record['bytes']:,} bytes, {record['file']:.4f} bits/dim, claimed "
-        f"{record['claimed']:.4f}{many}",
-        True,
-    )
+    proof = verbs.prove(run, samples=samples)
+    return proof.summary, not proof.failed
 
 
 def codecs(arguments: list[str]) -> int:
@@ -165,33 +149,12 @@ def codecs(arguments: list[str]) -> int:
     from dalm import verbs
 
     loaded = load(asked, quiet=asked["json"])
-    columns = ("name", "kind", "bytes", "bits/dim", "alone", "MB/s")
     with _bar("codecs") as tell:
-        rows = verbs.codecs(loaded, runs=asked["runs"], progress=tell)
+        table = verbs.codecs(loaded, runs=asked["runs"], progress=tell)
     if asked["json"]:
-        return show_list(rows, columns, as_json=True)
-    show_list([_short(row) for row in rows if not row["error"]], columns, as_json=False)
-    print(*_legend(rows), sep="\n")
+        return show_list(table.to_json(), (), as_json=True)
+    print(table, *table.legend, sep="\n")
     return 0
-
-
-def _legend(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """What the table does not say by itself."""
-    yield "bytes, bits/dim: the whole test split as a file, for a model without its weights (compress --embed puts them in)."
-    yield "alone: bits/dim where each datum is a file of its own. MB/s: encoding."
-    yield from (f"Not listed: {row['name']}: {row['error']}" for row in rows if row["error"])
-    if not any(row["kind"] == "model" for row in rows):
-        yield "No run on these data is proven yet: dalm prove RUN does it, and --runs says where to look."
-
-
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of `codecs` for a narrow table."""
-    figures = {"bits/dim": row["bits_per_dim"], "alone": row["alone"], "MB/s": row["encode_mb_s"]}
-    told = {
-        key: "–" if value is None else f"{value:.4f}" if key != "MB/s" else f"{value:.3g}"
-        for key, value in figures.items()
-    }
-    return {"name": row["name"], "kind": row["kind"], "bytes": f"{row['bytes']:,.0f}"} | told
 
 
 def _code_fields() -> list[Field]:
@@ -206,9 +169,9 @@ def _code_fields() -> list[Field]:
 def _threads(asked: dict[str, Any]) -> None:
     import torch
 
-    from dalm.core import within
+    from dalm.errors import check_count
 
-    within("dalm", 0, MOST_THREADS, threads=asked["threads"])
+    check_count("dalm", 0, MOST_THREADS, threads=asked["threads"])
     if asked["threads"]:
         torch.set_num_threads(asked["threads"])
 

@@ -124,13 +124,16 @@ def estimate(session: Session, estimation: Estimation) -> str:
         listener.on_start(session)
     if estimation.work.number:
         _tell(session, estimation)
-    while not (estimation.over or estimation.exhausted() or session.stopping):
-        if estimation.step():
-            _tell(session, estimation)
+    try:
+        while not (estimation.over or estimation.exhausted() or session.stopping):
+            if estimation.step():
+                _tell(session, estimation)
+    except (Exception, KeyboardInterrupt):
+        session.end("failed")
+        raise
     finished = estimation.over or estimation.exhausted() or session.reason is not None
     outcome = "done" if finished else "stopped"
-    for listener in session.listeners:
-        listener.on_end(session, outcome)
+    session.end(outcome)
     return outcome
 
 

@@ -249,7 +249,7 @@ class Fitting:
         try:
             outcome = learn(session, state, self.group)
         except Diverged as error:
-            self._fail(session, state, error)
+            self._fail(state, error)
             raise
         self.seconds += state.seconds
         state.model.eval()
@@ -275,12 +275,10 @@ class Fitting:
             State(self.run.model, options, index).save(self.checkpoint)
         return options
 
-    def _fail(self, session: Session, state: State, error: Diverged) -> None:
+    def _fail(self, state: State, error: Diverged) -> None:
         """Close a run that diverged, with its best weights or those of its last checkpoint."""
         best = state.best
         seconds = state.seconds
-        for listener in self.listeners:
-            listener.on_end(session, "failed")
         state.load(self.checkpoint)
         state.model.load_state_dict(best or state.result())
         if self.group.leads:

@@ -39,14 +39,17 @@ def learn(session: Session, state: State, group: Group) -> str:
     step = Stepper(state, session.stage, session.data.train, group)
     for listener in session.listeners:
         listener.on_start(session)
-    with deterministic(options):
-        _steps(session, state, step)
+    try:
+        with deterministic(options):
+            _steps(session, state, step)
+        session.read_losses()
+        state.check()
+    except (Exception, KeyboardInterrupt):
+        session.end("failed")
+        raise
     stopped = session.interrupted.is_set() and state.step < (options.steps or 0)
     outcome = "stopped" if stopped and session.reason is None else "done"
-    session.read_losses()
-    state.check()
-    for listener in session.listeners:
-        listener.on_end(session, outcome)
+    session.end(outcome)
     return outcome
 
 

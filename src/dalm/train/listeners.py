@@ -7,14 +7,14 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from dalm.records import files, status
-from dalm.records.lines import read_lines
+from dalm.records.lines import append_line, read_lines
 from dalm.records.status import append_event
 from dalm.train.schedule import learning_rate
 from dalm.train.session import Listener, Session
@@ -31,16 +31,12 @@ class LossLog(Listener):
 
     name = "log"
 
-    def __init__(self) -> None:
-        self.file: TextIO | None = None
-
     def on_start(self, session: Session) -> None:
-        """Open the log, without the lines that a resumed run will write again."""
+        """Drop the lines that a resumed run will write again."""
         path = session.run.path / "log.jsonl"
         if path.exists():
             kept = [line for line in read_lines(path) if line["step"] <= session.step]
             files.write(path, "".join(json.dumps(line) + "\n" for line in kept))
-        self.file = path.open("a", encoding="utf-8")
 
     def on_look(self, session: Session) -> None:
         """Write a line for every so many steps, or for each pass of an estimator."""
@@ -60,16 +56,9 @@ class LossLog(Listener):
         """Write what it gave."""
         self._line(session, validation=round(value, 6) if math.isfinite(value) else None)
 
-    def on_end(self, session: Session, outcome: str) -> None:
-        """Close the log."""
-        if self.file is not None:
-            self.file.close()
-
     def _line(self, session: Session, **content: Any) -> None:
-        assert self.file is not None
         start = {"step": session.step, "seconds": round(session.seconds, 3)}
-        self.file.write(json.dumps(start | content) + "\n")
-        self.file.flush()
+        append_line(session.run.path / "log.jsonl", start | content)
 
 
 class ProgressBar(Listener):

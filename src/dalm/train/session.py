@@ -138,6 +138,15 @@ class Session:
         for listener in self.listeners:
             listener.on_event(self, event, facts)
 
+    def end(self, outcome: str) -> None:
+        """Tell all listeners that the stage ended.
+
+        Args:
+            outcome: `done`, `stopped` or `failed`.
+        """
+        for listener in self.listeners:
+            listener.on_end(self, outcome)
+
     def read_losses(self) -> None:
         """Read the losses that wait; raise Diverged if one is not finite."""
         self.meter.read()

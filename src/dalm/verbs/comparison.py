@@ -11,6 +11,7 @@ from typing import Any
 
 import dalm
 from dalm import report as pages
+from dalm.codec import extra
 from dalm.core import Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
@@ -103,8 +104,8 @@ def compare(
         _keep(folder, board)
         if show:
             show(board["rows"])
-    if prove and loaded.spec.levels:
-        board["codecs"] = codecs(loaded, runs=folder)
+    if prove and loaded.spec.levels and extra.installed():
+        board["codecs"] = codecs(loaded, runs=folder).to_json()
         _keep(folder, board)
     return board | {"report": str(report([folder]))}
 
