@@ -167,7 +167,8 @@ class Given(BitsBack):
     """
 
     def __init__(self, codes: Tensor, tables: Tensor) -> None:
-        model = SimpleNamespace(device=codes.device, conditional=False, latent=codes.shape[1])
+        spec = Spec(codes.shape[1:2])
+        model = SimpleNamespace(device=codes.device, conditional=False, codes=spec)
         super().__init__(cast(Variational, model), 1, len(codes))
         self.codes = codes
         self.tables = tables

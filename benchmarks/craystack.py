@@ -78,7 +78,7 @@ def measure(model: VAE, x: Tensor, samples: int) -> Json:
     with torch.no_grad():
         nats = model.importance_bound(x, samples=samples) if samples > 1 else model.log_prob(x)
     claim = -nats.sum(dtype=torch.float64).item() / math.log(2) / 8
-    payload = len(content) - len(header.pack()) - 8
+    payload = len(content) - len(header.to_bytes()) - 8
     return {
         "samples": samples,
         "images": len(x),
