@@ -11,8 +11,9 @@ that learns starts from nothing; the baselines do too.
 
 from __future__ import annotations
 
-from common import Json, arguments, installed, save, spread, table, take_turns, timed  # isort: skip
+from common import Json, arguments, installed, save, spread, table, take_turns  # isort: skip
 import functools
+import time
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ WITH_CONTEXT: tuple[Coder, ...] = (
     Delta(order=1),
     BWT(order=1),
 )
+CONTESTANTS = (*DEFAULTS, *WITH_CONTEXT)
 
 
 def draw(kind: str, noise: np.random.Generator, n: int, levels: int) -> Symbols:
@@ -75,10 +77,9 @@ def returns(coder: Coder, number: int) -> bool:
 
 def round_trips(coder: Coder, cases: int) -> Json:
     """How many cases came back, and which did not."""
-    failed: list[int] = []
-    seconds = timed(
-        lambda: failed.extend(number for number in range(cases) if not returns(coder, number))
-    )
+    began = time.perf_counter()
+    failed = [number for number in range(cases) if not returns(coder, number)]
+    seconds = time.perf_counter() - began
     return {"coder": repr(coder), "cases": cases, "failed": failed, "seconds": seconds}
 
 
@@ -92,73 +93,66 @@ def excess(cases: int) -> Json:
         symbols, levels = case(number)
         if len(symbols) and levels > 1:
             head = len(coder.encode(symbols[:0], levels)) + (len(symbols) > 127) + 1
-            above.append(
-                8 * (len(coder.encode(symbols, levels)) - head) - coder.code_length(symbols, levels)
-            )
+            bits = 8 * (len(coder.encode(symbols, levels)) - head)
+            above.append(bits - coder.code_length(symbols, levels))
     return {"cases": len(above), "least": min(above), "most": max(above)}
 
 
 def sizes(x: NDArray[Any]) -> dict[str, float]:
     """Bits a pixel of images (N, C, H, W) of 17 levels, the smallest first."""
-    found = {"entropy of single pixels": order0_entropy(x)}
-    found |= {
-        repr(coder): 8 * len(coder.encode(x.reshape(-1), 17)) / x.size
-        for coder in (*DEFAULTS, *WITH_CONTEXT)
-    }
-    found |= {f"{name}, whole": 8 * len(Baseline(name, 17).whole(x)) / x.size for name in BASELINES}
-    found |= {
-        f"{name}, each": 8 * sum(map(len, Baseline(name, 17).each(x))) / x.size
-        for name in BASELINES
-    }
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    message = x.reshape(-1)
+    lengths = {repr(coder): len(coder.encode(message, 17)) for coder in CONTESTANTS}
+    for name in BASELINES:
+        baseline = Baseline(name, 17)
+        lengths[f"{name}, whole"] = len(baseline.whole(x))
+        lengths[f"{name}, each"] = sum(map(len, baseline.each(x)))
+    bits = {name: 8 * length / x.size for name, length in lengths.items()}
+    bits["entropy of single pixels"] = order0_entropy(x)
+    return dict(sorted(bits.items(), key=lambda item: item[1]))
 
 
 def speed(symbols: NDArray[Any], levels: int, turns: int) -> dict[str, Json]:
     """Million symbols a second, to a stream and back."""
     jobs = {}
-    for coder in (*DEFAULTS, *WITH_CONTEXT):
+    for coder in CONTESTANTS:
         jobs[f"{coder!r} encode"] = functools.partial(coder.encode, symbols, levels)
         jobs[f"{coder!r} decode"] = functools.partial(coder.decode, coder.encode(symbols, levels))
     times = take_turns(jobs, turns, warm=False)
+    millions = len(symbols) / 1e6
     return {
-        name: spread([len(symbols) / 1e6 / seconds for seconds in found])
-        for name, found in times.items()
+        name: spread([millions / second for second in seconds]) for name, seconds in times.items()
     }
 
 
 def main() -> None:
     options = arguments(__doc__, cases=10_000, turns=3, size=1 << 20)
-    cases, turns, size = (
-        (64, 1, 4096) if options.quick else (options.cases, options.turns, options.size)
-    )
+    if options.quick:
+        vars(options).update(cases=64, turns=1, size=4096)
+    trips = [round_trips(coder, options.cases) for coder in DEFAULTS]
+    rows = [[trip["coder"], trip["cases"], len(trip["failed"]), trip["seconds"]] for trip in trips]
+    table("round trips", ["coder", "cases", "failed", "seconds"], rows)
+
     x = load_data("digits").test.x.numpy()
-    trips = [round_trips(coder, cases) for coder in DEFAULTS]
-    table(
-        "round trips",
-        ["coder", "cases", "failed", "seconds"],
-        [[*t.values()][:2] + [len(t["failed"]), t["seconds"]] for t in trips],
-    )
     pixels = sizes(x)
     table("digits, bits a pixel", ["what", "bits"], list(pixels.items()))
-    inputs = {
-        "digits": (x.reshape(-1), 17),
-        "walk": (draw("walk", np.random.default_rng(0), size, 256), 256),
+
+    walk = draw("walk", np.random.default_rng(0), options.size, 256)
+    messages = {"digits": (x.reshape(-1), 17), "walk": (walk, 256)}
+    speeds = {
+        name: speed(symbols, levels, options.turns) for name, (symbols, levels) in messages.items()
     }
-    speeds = {name: speed(*given, turns) for name, given in inputs.items()}
-    for name, found in speeds.items():
-        table(f"{name}, million symbols a second", ["coder", "speed"], list(found.items()))
-    result = {
+    for name, figures in speeds.items():
+        table(f"{name}, million symbols a second", ["coder", "speed"], list(figures.items()))
+
+    content = {
+        "settings": vars(options),
+        "libraries": {name: installed(name) for name in LIBRARIES},
         "round_trips": trips,
-        "adaptive_excess_bits": excess(cases),
+        "adaptive_excess_bits": excess(options.cases),
         "bits_per_pixel": pixels,
         "symbols_per_microsecond": speeds,
     }
-    save(
-        "coders",
-        {"settings": vars(options), "libraries": {name: installed(name) for name in LIBRARIES}}
-        | result,
-        options.quick,
-    )
+    save("coders", content, options.quick)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dalm.records.score import find_score, score_records
+from dalm.records import find_score, score_records
 
 SIDE = 16
 MODES = ("L", "RGB", "RGBA", "P", "I;16")

@@ -16,7 +16,17 @@ import functools
 import itertools
 import math
 
-from common import Json, arguments, learn, ratio, save, spread, table, take_turns, timed  # isort: skip
+from common import (  # isort: skip
+    Json,
+    arguments,
+    learn,
+    ratio,
+    save,
+    spread,
+    table,
+    take_turns,
+    timed,
+)
 import torch
 from sklearn.neighbors import KernelDensity
 from torch import Tensor

@@ -18,7 +18,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common import QUIET, Json, arguments, mnist, ratio, save, spread, table, take_turns  # isort: skip
+from common import (  # isort: skip
+    QUIET,
+    Json,
+    arguments,
+    mnist,
+    ratio,
+    save,
+    spread,
+    table,
+    take_turns,
+)
 import torch
 from torch import Tensor, nn
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 ORDER = (
+    "same_bits",
     "startup",
     "kde",
     "sampling",

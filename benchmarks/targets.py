@@ -118,15 +118,15 @@ def inside(run: Run, data: Data) -> Json:
     equal = bool(np.array_equal(np.load(back), np.load(x)))
     alone = run.path / "alone.dalm"
     shell("compress", run.path, x, "-o", alone, "--force")
-    found = {
+    sizes = {
         "bytes": archive.stat().st_size,
         "images_with_unrounded_weights_bytes": alone.stat().st_size,
     }
     back.unlink()
-    return found | {"encode_seconds": encode, "decode_seconds": decode, "equal": equal}
+    return sizes | {"encode_seconds": encode, "decode_seconds": decode, "equal": equal}
 
 
-def one(name: str, again: bool, quick: bool) -> Json:
+def fit_and_weigh(name: str, again: bool, quick: bool) -> Json:
     """Fit a target's model if it is not there, and weigh the file."""
     path = (QUICK / "targets" if quick else RUNS) / name
     options = {"steps": 3} if quick else FITS[name]
@@ -134,36 +134,26 @@ def one(name: str, again: bool, quick: bool) -> Json:
         shutil.rmtree(path, ignore_errors=True)
     data = digits() if name == "digits" else dalm.load_data(mnist(binary=name != "raw"))
     run = Run.open(path) if path.exists() else dalm.fit("pixelcnn", data, **options, out=path)
-    if any(
-        {**run.meta["model"], **run.meta["fit"]}[key] != value for key, value in options.items()
-    ):
+    recorded = run.meta["model"] | run.meta["fit"]
+    if any(recorded[key] != value for key, value in options.items()):
         raise SystemExit(f"{path} was fitted with other options; --again fits it anew")
-    found = inside(run, data) if name == "small" else sealed(run, data)
+    result = inside(run, data) if name == "small" else sealed(run, data)
+    n = len(data.test)
+    nats = result["bytes"] * 8 * math.log(2) / n
     fitted = {key: run.meta[key] for key in ("seconds", "parameters", "model", "fit")}
-    return (
-        found
-        | {
-            "most": MOST[name],
-            "nats": found["bytes"] * 8 * math.log(2) / len(data.test),
-            "n": len(data.test),
-        }
-        | fitted
-    )
+    return result | {"most": MOST[name], "nats": nats, "n": n} | fitted
 
 
 def main() -> None:
-    asked = arguments(__doc__, tasks=tuple(FITS), again=False)
-    path = place("targets", asked.quick)
-    found: Json = json.loads(path.read_text())["results"] if path.exists() else {}
-    for name in asked.tasks:
-        found[name] = one(name, asked.again or asked.quick, asked.quick)
-        save("targets", {"results": found}, asked.quick)
+    options = arguments(__doc__, tasks=tuple(FITS), again=False)
+    path = place("targets", options.quick)
+    results: Json = json.loads(path.read_text())["results"] if path.exists() else {}
+    for name in options.tasks:
+        results[name] = fit_and_weigh(name, options.again or options.quick, options.quick)
+        save("targets", {"results": results}, options.quick)
     columns = ("bytes", "most", "nats", "parameters", "seconds", "decode_seconds", "equal")
-    table(
-        "targets",
-        ["file", *columns],
-        [[name, *(one[column] for column in columns)] for name, one in found.items()],
-    )
+    rows = [[name, *map(result.get, columns)] for name, result in results.items()]
+    table("targets", ["file", *columns], rows)
 
 
 if __name__ == "__main__":

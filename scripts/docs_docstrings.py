@@ -36,13 +36,20 @@ def explain_option(attribute: griffe.Attribute) -> None:
     call = attribute.value
     if not isinstance(call, griffe.ExprCall) or str(call.function) != "option":
         return
-    meaning = ast.literal_eval(str(call.arguments[0]))
+    meaning = spoken(str(call.arguments[0]))
     keywords = [argument for argument in call.arguments if isinstance(argument, griffe.ExprKeyword)]
     settings = {keyword.name: keyword.value for keyword in keywords}
     bounds = [f"{word} {settings[name]}" for name, word in BOUNDS.items() if name in settings]
     text = f"{meaning}; {' and '.join(bounds)}." if bounds else f"{meaning}."
     attribute.docstring = griffe.Docstring(text, parent=attribute)
     attribute.value = settings.get("default")
+
+
+def spoken(literal: str) -> str:
+    """The text of a literal; of an f-string, with its names as they stand."""
+    if literal.startswith("f"):
+        literal = re.sub(r"\{(\w+)[^}]*\}", r"\1", literal[1:])
+    return str(ast.literal_eval(literal))
 
 
 def fenced(example: re.Match[str]) -> str:
