@@ -28,7 +28,7 @@ from dalm.codec import Settings, bitsback, chain, compress, decompress
 from dalm.codec.tables import LEVELS
 from dalm.core import Autoregressive, Density, Spec, Variational
 from dalm.exact import fixed
-from dalm.verbs import make
+from dalm.verbs.models import make
 
 
 def learned(family: str, steps: int, **options: int) -> Density:

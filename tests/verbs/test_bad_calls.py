@@ -140,4 +140,4 @@ def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
     told, again = (json.loads((path / "run.json").read_text()) for path in (run.path, same.path))
     assert all(told[part] == again[part] for part in ("model", "data", "fit"))
     assert type(Spec((np.int64(2),), levels=np.int64(3)).levels) is int
-    assert len(np.load(dalm.verbs.sample(run.path, np.int64(3), tmp_path / "x.npy", seed=one))) == 3
+    assert len(np.load(dalm.sample(run.path, np.int64(3), tmp_path / "x.npy", seed=one))) == 3

@@ -16,6 +16,7 @@ from tiny import DIGITS, listing, run_of
 import dalm
 from dalm.cli import main
 from dalm.errors import DalmError
+from dalm.records.score import find_score
 from dalm.train.run import atomic_write, read_scores
 from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
@@ -215,10 +216,10 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
         progress=False,
         device="cpu",
     )
-    rows = {row["name"]: row["metrics"]["proven"] for row in board["rows"]}
+    rows = {row["name"]: find_score(row["scores"], "proven") for row in board.rows}
     assert rows["gaussian"]["value"] < rows["histogram"]["value"] < rows["noise"]["value"]
     assert "copycat has no likelihood" in rows["copycat"]["note"]
-    page = Path(board["report"]).read_text()
+    page = board.report.read_text()
     assert "As files" in page
     for name in (
         "proven",
@@ -229,7 +230,7 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
         "coder and archive",
     ):
         assert name in page
-    assert {row["name"]: row["bytes"] for row in board["codecs"]}["gaussian"] == (
+    assert {row["name"]: row["bytes"] for row in board.content["codecs"]}["gaussian"] == (
         tmp_path / "board/gaussian/proof.dalm"
     ).stat().st_size
 

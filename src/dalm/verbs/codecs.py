@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
@@ -19,6 +19,7 @@ from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.models import Histogram
 from dalm.train.run import Json, read_meta, read_scores, runs_below, unchanged
+from dalm.verbs.groups import OptionsOf
 
 ALONE = 500  # data that are compressed one by one
 
@@ -28,7 +29,7 @@ def codecs(
     *,
     runs: str | Path = "runs",
     progress: Callable[[int, int], None] = lambda done, total: None,
-    **options: Any,
+    **options: Annotated[Any, OptionsOf(("data",))],
 ) -> list[Json]:
     """Compress the test split of data with every classical coder and baseline, and list them with
     the proven models, best last.

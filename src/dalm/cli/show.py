@@ -1,0 +1,38 @@
+"""What a command prints of a verb's result, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from dalm.cli.words import WORDS
+from dalm.verbs.results import Result
+
+WIDTH = 120
+"""Characters of a line where there is no terminal to say it."""
+
+
+def show(verb: str, values: dict[str, Any], result: Any, as_json: bool) -> int:
+    """Print a result; returns the exit code.
+
+    Args:
+        verb: name of the verb.
+        values: what it was called with.
+        result: what it gave back.
+        as_json: whether to print JSON.
+    """
+    if as_json:
+        plain = result.to_json() if hasattr(result, "to_json") else result
+        print(json.dumps(plain, indent=1))
+        return 0
+    if verb in WORDS and not isinstance(result, Result):
+        return WORDS[verb](values, result)
+    if isinstance(result, Result):
+        from rich.console import Console
+
+        Console(width=None if sys.stdout.isatty() else WIDTH).print(result)
+        result = result.written
+    if result is not None:
+        print(result)
+    return 0
