@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import textwrap
 
 from dalm import __version__
 from dalm.verbs import summary, verb_places
@@ -36,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _stop)
     arguments = sys.argv[1:] if argv is None else argv
     try:
-        return _answer(arguments)
+        code = _answer(arguments)
+        sys.stdout.flush()  # here a reader that has left is noticed
+        return code
     except (Exception, KeyboardInterrupt) as error:
         return _exit_code(error)
 
@@ -49,7 +52,7 @@ def _answer(arguments: list[str]) -> int:
         print(f"dalm {__version__}")
         return 0
 
-    word, rest = arguments[0], arguments[1:]
+    word, *rest = arguments
     name = ALIASES.get(word, word)
     if name not in verb_places():
         from dalm.errors import DalmError, did_you_mean
@@ -71,7 +74,15 @@ def _stop(*_: object) -> None:
 
 def _help() -> str:
     """What `dalm --help` says."""
-    lines = [f"  {name:<11}{summary(name)}" for name in verb_places()]
+    lines = [
+        textwrap.fill(
+            summary(name),
+            width=100,
+            initial_indent=f"  {name:<12}",
+            subsequent_indent=14 * " ",
+        )
+        for name in verb_places()
+    ]
     return "\n".join(
         [
             "dalm: fit many families of generative model to your data, and see which to trust",
