@@ -14,7 +14,8 @@ from dalm import models
 from dalm.core import Density, Estimator, Generative, Learner, config, families, signature
 from dalm.data import load_data
 from dalm.models import FAMILIES, REFERENCES
-from dalm.verbs.listings import CAPABILITIES, families as listed
+from dalm.verbs.listings import CAPABILITIES
+from dalm.verbs.listings import families as listed
 from dalm.verbs.models import make
 
 FOLDER = Path(models.__file__).parent
