@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dalm.data import Data, Split
-from dalm.train import machine
+from dalm.records import machine
 
 Json = dict[str, Any]
 

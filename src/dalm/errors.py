@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
 from collections.abc import Iterable
 from typing import TypeGuard
@@ -42,3 +43,24 @@ def check_seed(seed: object) -> int:
         )
         raise DalmError(f"{hint}, got {seed!r}")
     return int(seed)
+
+
+def check_count(owner: str, low: int, high: float = math.inf, **counts: object) -> None:
+    """Raise DalmError unless each count is a whole number from `low` to `high`.
+
+    Args:
+        owner: whose counts they are.
+        low: the smallest.
+        high: the largest.
+        **counts: by name.
+
+    >>> check_count("compress", 1, samples=0)
+    Traceback (most recent call last):
+    dalm.errors.DalmError: compress's samples is at least 1, got 0
+    """
+    for name, value in counts.items():
+        if not is_integer(value):
+            raise DalmError(f"{owner}'s {name} is a whole number, got {value!r}")
+        if not low <= value <= high:
+            reach = f"at least {low}" if high == math.inf else f"from {low} to {high:g}"
+            raise DalmError(f"{owner}'s {name} is {reach}, got {value}")

@@ -13,7 +13,7 @@ from PIL import Image
 from tiny import LOOP, Killed, listing
 
 from dalm.cli import main
-from dalm.train.run import digest
+from dalm.records import digest
 
 VAE = [
     "--latent",

@@ -17,8 +17,7 @@ from tiny import DIGITS, listing
 import dalm
 from dalm.cli import command_names, main
 from dalm.models import FAMILIES, REFERENCES
-from dalm.records.score import find_score
-from dalm.train.run import with_digest
+from dalm.records import find_score, with_digest
 from dalm.verbs import verb_places
 
 VAE = [
@@ -361,7 +360,7 @@ def test_report_is_rebuilt_from_folders_alone(here, tmp_path, capsys):
 def test_a_full_disk_is_a_failure_and_a_bad_path_bad_input(
     tmp_path, monkeypatch, capsys, error, code
 ):
-    monkeypatch.setattr("dalm.train.run.write", lambda *_: (_ for _ in ()).throw(error))
+    monkeypatch.setattr("dalm.records.run.write", lambda *_: (_ for _ in ()).throw(error))
     assert main(["fit", "gaussian", "moons", "--n", "50", "--out", str(tmp_path / "run")]) == code
     assert error.strerror in capsys.readouterr().err
 

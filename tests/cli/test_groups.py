@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
@@ -12,9 +11,9 @@ import torch
 
 import dalm
 from dalm.cli import main
-from dalm.core import Estimator, Recipe, families
+from dalm.core import Estimator, families
 from dalm.errors import DalmError
-from dalm.options import Options, option
+from dalm.options import option
 from dalm.verbs.groups import declared_by, family_defaults, options_of, sort_options
 
 QUICK = {"steps": 2, "validations": 1, "snapshots": 0, "device": "cpu"}
@@ -26,29 +25,17 @@ def clashing():
 
     @final
     class Clashing(Estimator):
-        """A family.
-
-        Args:
-            spec: what one datum is.
-            size: of something.
-            steps: of a dance.
-            out: a direction.
-        """
+        """A family."""
 
         family = "clashing"
         year = 2026
         paper = "none"
+        size: int = option("of something", default=3)
+        steps: int = option("of a dance", default=4)
+        out: Literal["up", "down"] = option("a direction", default="up")
 
-        def __init__(
-            self, spec: dalm.Spec, size: int = 3, steps: int = 4, out: Literal["up", "down"] = "up"
-        ) -> None:
-            super().__init__(spec)
-            self.size = size
-            self.steps = steps
-            self.out = out
-
-        def passes(self, *_) -> None:
-            pass
+        def passes(self, work):
+            return iter(())
 
         def _sample(self, n, y, generator):
             return torch.zeros(n, *self.spec.shape)
@@ -179,14 +166,10 @@ def test_help_shows_what_holds_for_the_family(capsys):
     assert "--latent" not in said
 
 
-# Declared options
+# What is read of options
 
 
-class Walk(Options, owner="walk"):
-    miles: float = option("how far", default=1.0, above=0, at_most=9)
-
-
-def test_declared_options_and_signatures_are_read_alike():
+def test_a_signature_is_read_as_options():
     def walk(miles: float = 1.0, *, shoes: Literal["red", "blue"] = "red", **rest: int) -> None:
         """Walk.
 
@@ -196,7 +179,6 @@ def test_declared_options_and_signatures_are_read_alike():
             shoes: on the feet.
         """
 
-    assert declared_by(Walk) == Walk.declared()
     read = declared_by(walk)
     assert {name: one.meaning for name, one in read.items()} == {
         "miles": "how far",
@@ -213,15 +195,9 @@ def test_every_option_of_every_group_is_explained(group):
             assert declared.meaning, f"{family.family}: {name}"
 
 
-def test_a_recipe_is_read_whatever_it_is_made_of():
-    @dataclass
-    class Other:
-        recipe = Recipe(lr=0.5)
-
-    assert family_defaults(Other)["lr"] == 0.5
-    Other.recipe = Walk(miles=3)
-    assert family_defaults(Other) == {"miles": 3.0}
-    assert family_defaults(None) == {}
+def test_a_recipe_is_what_holds_for_a_family():
+    assert family_defaults(dalm.models.VAE)["lr"] == dalm.models.VAE.recipe.lr
+    assert family_defaults(dalm.models.KDE) == family_defaults(None) == {}
 
 
 def test_sorting_knows_no_verb():

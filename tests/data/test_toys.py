@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from dalm.data import load_data
-from dalm.data.toys import TOYS
 from dalm.errors import DalmError
 
 GRIDS = {  # σ, and a box that holds all but 1e-9 of the mass
@@ -24,12 +23,12 @@ GRIDS = {  # σ, and a box that holds all but 1e-9 of the mass
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_toy_density_integrates_to_one_and_matches_its_samples(name: str) -> None:
+def test_toy_density_integrates_to_one_and_matches_its_samples(name):
     sigma, *box = GRIDS[name]
     step = 0.4 * sigma
     axes = [torch.arange(low + step / 2, high, step, dtype=torch.float64) for low, high in box]
     grid = torch.cartesian_prod(*axes)
-    log_p = TOYS[name]().log_prob(grid)
+    log_p = load_data(name, n=1).log_prob(grid)
     mass = log_p.exp() * step**2
     tolerance = 1e-6 if name != "checkerboard" else 1e-12
     assert mass.sum().item() == pytest.approx(1, abs=tolerance)
@@ -37,7 +36,8 @@ def test_toy_density_integrates_to_one_and_matches_its_samples(name: str) -> Non
     data = load_data(name, n=20_000)
     assert data.log_prob is not None
     scores = data.log_prob(data.train.x)
-    assert scores.dtype == torch.float64 and torch.isfinite(scores).all()
+    assert scores.dtype == torch.float64
+    assert torch.isfinite(scores).all()
     entropy = -(mass * log_p.nan_to_num(neginf=0)).sum()
     mean = mass @ grid
     spread = (mass[:, None] * (grid - mean) ** 2).sum(0).sqrt()
@@ -49,7 +49,7 @@ def test_toy_density_integrates_to_one_and_matches_its_samples(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["moons", "spirals"])
-def test_curve_density_against_an_integral_of_another_form(name: str) -> None:
+def test_curve_density_against_an_integral_of_another_form(name):
     u = (np.arange(400_000) + 0.5) / 400_000
     t = math.pi * u if name == "moons" else 3 * math.pi * np.sqrt(u)
     if name == "moons":
@@ -59,7 +59,7 @@ def test_curve_density_against_an_integral_of_another_form(name: str) -> None:
     points = torch.tensor(
         [[0, 0], [1, 0.5], [-1, 0.1], [0.3, -0.4], [2.5, 0], [0, 3], [6, -5]], dtype=torch.float64
     )
-    for point, got in zip(points.numpy(), TOYS[name]().log_prob(points), strict=True):
+    for point, got in zip(points.numpy(), load_data(name, n=1).log_prob(points), strict=True):
         exponents = np.concatenate(
             [-((point[0] - a) ** 2 + (point[1] - b) ** 2) / 0.02 for a, b in arms]
         )
@@ -69,34 +69,39 @@ def test_curve_density_against_an_integral_of_another_form(name: str) -> None:
         assert got.item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_toy_labels_name_the_component() -> None:
+def test_toy_labels_name_the_component():
     ring = load_data("ring8")
     angle = torch.arange(8) * (math.pi / 4)
     nearest = torch.cdist(ring.train.x, 2 * torch.stack([angle.cos(), angle.sin()], 1)).argmin(1)
-    assert (
-        ring.train.y is not None
-        and torch.equal(nearest, ring.train.y)
-        and set(ring.train.y.tolist()) == set(range(8))
-    )
+    assert torch.equal(nearest, ring.train.y)
+    assert set(ring.train.y.tolist()) == set(range(8))
+
+
+def test_labels_of_moons_name_the_moon():
     moons = load_data("moons").train
     upper = moons.x[moons.y == 0]
-    assert ((upper.norm(dim=1) - 1).abs() < 0.5).all() and load_data("checkerboard").train.y is None
+    assert ((upper.norm(dim=1) - 1).abs() < 0.5).all()
 
 
-def test_toy_splits_are_independent_and_sized() -> None:
+def test_the_checkerboard_has_no_classes():
+    assert load_data("checkerboard").train.y is None
+
+
+def test_toy_splits_are_independent_and_sized():
     data = load_data("grid25", n=77)
     assert [len(data.train), len(data.val), len(data.test)] == [77, 2000, 2000]
-    assert not torch.equal(data.train.x, data.val.x[:77]) and not torch.equal(
-        data.val.x, data.test.x
-    )
-    assert (
-        data.fingerprint
-        != load_data("grid25", n=78).fingerprint
-        != load_data("grid25", n=77, seed=1).fingerprint
-    )
+    assert not torch.equal(data.train.x, data.val.x[:77])
+    assert not torch.equal(data.val.x, data.test.x)
 
 
-def test_checkerboard_is_zero_outside() -> None:
+def test_toy_samples_follow_from_size_and_seed():
+    options = ({"n": 77}, {"n": 78}, {"n": 77, "seed": 1}, {"n": 77})
+    fingerprints = [load_data("grid25", **given).fingerprint for given in options]
+    assert len(set(fingerprints)) == 3
+    assert fingerprints[0] == fingerprints[3]
+
+
+def test_checkerboard_is_zero_outside():
     log_prob = load_data("checkerboard").log_prob
     assert log_prob is not None
     inside = torch.tensor([[1.0, 1.0], [-3.0, 1.0], [3.0, -1.0]])

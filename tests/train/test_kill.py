@@ -19,8 +19,8 @@ from tiny import DIGITS, LOOP, Killed, log_of, run_of, weights
 import dalm
 from dalm.cli import main
 from dalm.errors import DalmError
+from dalm.records import check_run
 from dalm.train import Run
-from dalm.train.run import check_run
 
 COMMAND = [
     "fit",

@@ -20,8 +20,10 @@ from dalm.cli import main
 from dalm.core import Spec, config
 from dalm.errors import DalmError
 from dalm.models import Noise
-from dalm.train import Options, Run, write
-from dalm.train.run import FORMAT, atomic_write, digest, read_meta, read_tensors, write_tensors
+from dalm.records import atomic_write, digest, read_meta, write
+from dalm.records.run import FORMAT
+from dalm.train import Options, Run
+from dalm.train.run import read_tensors, write_tensors
 
 META = {
     "format",

@@ -13,7 +13,7 @@ from tiny import listing
 
 import dalm
 from dalm.errors import DalmError
-from dalm.train.run import read_meta
+from dalm.records import read_meta
 from dalm.verbs import report
 
 DATA = dalm.load_data("ring8", n=200)

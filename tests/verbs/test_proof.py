@@ -16,8 +16,7 @@ from tiny import DIGITS, listing, run_of
 import dalm
 from dalm.cli import main
 from dalm.errors import DalmError
-from dalm.records.score import find_score
-from dalm.train.run import atomic_write, read_scores
+from dalm.records import atomic_write, find_score, read_scores
 from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
 

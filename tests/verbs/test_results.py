@@ -10,6 +10,7 @@ import pytest
 import dalm
 from dalm.cli import main
 from dalm.errors import DalmError
+from dalm.records import with_digest
 from dalm.verbs.boards import rows_there
 from dalm.verbs.results import Listing, words
 
@@ -54,8 +55,6 @@ def test_rows_of_an_older_comparison_are_gone_on_with(board):
     record = {"value": 1.5, "n": 9}
     old = {"name": "kde", "family": "kde", "reference": False, "metrics": {"kid": record}}
     old |= {"bits_per_dim": record | {"label": "exact"}}
-    from dalm.train.run import with_digest
-
     path.write_text(json.dumps(with_digest(content | {"rows": [old]})))
     [row] = rows_there(board.path, content, resume=True)
     path.write_text(json.dumps(content))

@@ -38,7 +38,7 @@ def prove(runs: Sequence[str], *, samples: int = 1) -> Exit:
 
 
 def _runs(places: Sequence[str]) -> list[Path]:
-    from dalm.train.run import runs_below
+    from dalm.records import runs_below
 
     below = {place: runs_below(Path(place)) for place in places}
     empty = [place for place, runs in below.items() if not runs]

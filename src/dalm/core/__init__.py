@@ -1,43 +1,47 @@
 """The nouns and the promises: what a datum is, what a model can do, how a model is written down."""
 
-from dalm.core.checks import among, within
+from dalm.core.batch import Batch, Stream
+from dalm.core.capabilities import CAPABILITIES, Capability, capabilities, conditions
 from dalm.core.codable import Autoregressive, Variational
+from dalm.core.completer import Completer
 from dalm.core.configuration import build, config, restore
-from dalm.core.model import (
-    Bound,
-    Density,
-    Estimator,
-    Generative,
-    Latent,
-    Learner,
-    Likelihood,
-    Loss,
-    Recipe,
-    evaluating,
-    families,
-    signature,
-)
+from dalm.core.density import Bound, Density, Likelihood
+from dalm.core.latent import Code, Codes, Latent
+from dalm.core.learning import Estimator, Learner, Player, Recipe, Step, Turn, Work
+from dalm.core.model import Generative, Stage, evaluating, families
 from dalm.core.spec import Spec
+from dalm.errors import check_count as within
 
 __all__ = [
+    "CAPABILITIES",
     "Autoregressive",
+    "Batch",
     "Bound",
+    "Capability",
+    "Code",
+    "Codes",
+    "Completer",
     "Density",
     "Estimator",
     "Generative",
     "Latent",
     "Learner",
     "Likelihood",
-    "Loss",
+    "Player",
     "Recipe",
     "Spec",
+    "Stage",
+    "Step",
+    "Stream",
+    "Turn",
     "Variational",
-    "among",
+    "Work",
     "build",
+    "capabilities",
+    "conditions",
     "config",
     "evaluating",
     "families",
     "restore",
-    "signature",
     "within",
 ]

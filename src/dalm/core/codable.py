@@ -1,7 +1,7 @@
 """What a model must promise so that its likelihood can become a file.
 
-Everything here happens in exact arithmetic (`dalm.exact.fixed`, `dalm.nn.Exact`), on a copy of the
-model in double precision, so that what one machine writes another can read. A table is what
+Everything here happens in exact arithmetic (`dalm.exact`), on a copy of the model in double
+precision, so that what one machine writes another can read. A table is what
 `dalm.exact.fixed.table` makes: parts of 2²⁴ for each level.
 """
 
@@ -12,7 +12,9 @@ import abc
 import torch
 from torch import Tensor
 
-from dalm.core.model import Bound, Density
+from dalm.core.density import Bound, Density
+from dalm.core.latent import Latent
+from dalm.core.spec import Spec
 from dalm.exact.predictors import Predictor
 
 
@@ -34,17 +36,31 @@ class Autoregressive(Density):
         return 64 * self.spec.dims
 
 
-class Variational(Bound):
-    """A density with a standard normal code z and a normal approximation of its posterior, which
-    bits-back coding needs.
+class Variational(Bound, Latent):
+    """A density with a standard normal code and a normal approximation of its posterior.
+
+    That is what bits-back coding needs.
     """
 
-    latent: int
+    @property
+    @abc.abstractmethod
+    def codes(self) -> Spec:
+        """What a code is: real numbers."""
 
     @abc.abstractmethod
     def approximate_posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of q(z|x), (B, latent) each."""
+        """Mean and standard deviation of q(z|x), (B, codes.dims) each, in exact arithmetic.
+
+        Args:
+            x: data, (B, *spec.shape).
+            y: labels (B,), if the model is conditional.
+        """
 
     @abc.abstractmethod
     def predictor_given(self, z: Tensor, y: Tensor | None) -> Predictor:
-        """Predict the data of codes (B, latent), their entries in the order of a flat datum."""
+        """Predict the data of codes, their entries in the order of a flat datum.
+
+        Args:
+            z: codes, (B, codes.dims).
+            y: labels (B,), if the model is conditional.
+        """

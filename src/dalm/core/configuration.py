@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dalm.core.model import Generative, families, signature
+from dalm.core.model import Generative, families
 from dalm.core.spec import Spec
 from dalm.errors import DalmError, did_you_mean, is_integer
 
@@ -17,7 +17,7 @@ from dalm.errors import DalmError, did_you_mean, is_integer
 def config(model: Generative) -> dict[str, Any]:
     """A model's configuration as plain JSON values; nested models too."""
     return {"family": model.family} | {
-        name: _plain(getattr(model, name)) for name in signature(type(model))
+        name: _plain(getattr(model, name)) for name in model.declared()
     }
 
 
@@ -42,10 +42,6 @@ def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Gen
             f"there is no family {name!r} among those imported (dalm.models holds our own). "
             f"{did_you_mean(str(name), families)}"
         )
-    known = signature(families[name])
-    for option in options:
-        if option not in known:
-            raise DalmError(f"{name} has no option {option!r}. {did_you_mean(option, known)}")
     model = families[name](**{key: _rich(value) for key, value in options.items()})
     if state is not None:
         restore(model, state)

@@ -8,41 +8,55 @@ import numpy as np
 import torch
 
 from dalm.core import Spec
-from dalm.data.options import Options, reduce_levels
-from dalm.data.splits import Data, Split
+from dalm.data.dataset import Data, Split
+from dalm.data.levels import reduce_levels
+from dalm.data.options import LevelOptions
+from dalm.data.source import named_source
+
+LEVELS = 17
+SPLIT_POSITIONS = [1100, 1297]
+"""Where val and test begin."""
 
 
-def load_digits(options: Options) -> Data:
+def load_digits(options: LevelOptions) -> Data:
     """The digits, (1, 8, 8), split by position because the file goes through its writers in turn.
 
-    >>> load_digits(Options())
+    >>> load_digits(LevelOptions())
     Data('digits', 1,100 train, 197 val, 500 test, Spec(shape=(1, 8, 8), levels=17, classes=10))
     """
     from sklearn import datasets  # type: ignore[import-untyped]
 
-    options.only("digits", "binary", "levels")
-    levels = options.levels_from(17)
+    levels = options.levels_from(LEVELS)
     images, labels = datasets.load_digits(return_X_y=True)
-    xs, ys = (
-        np.split(a, [1100, 1297]) for a in (images.reshape(-1, 1, 8, 8), labels.astype(np.int64))
-    )
-    reduced = (next(reduce_levels([x], 17, options)) for x in xs)
-    train, val, test = (
-        Split(torch.from_numpy(x), torch.from_numpy(y)) for x, y in zip(reduced, ys, strict=True)
-    )
-    notes = (
+    xs = np.split(images.reshape(-1, 1, 8, 8), SPLIT_POSITIONS)
+    ys = np.split(labels.astype(np.int64), SPLIT_POSITIONS)
+
+    splits = []
+    for x, y in zip(xs, ys, strict=True):
+        (reduced,) = reduce_levels([x], LEVELS, options)
+        splits.append(Split(torch.from_numpy(reduced), torch.from_numpy(y)))
+    train, val, test = splits
+
+    note = (
         "Split by position: the first 1,100 are train, the next 197 val, the last 500, by other "
-        "writers, test.",
-        *options.describe(17),
+        "writers, test."
     )
     return Data(
-        "digits",
-        "digits",
-        options.given(),
-        Spec((1, 8, 8), levels, 10),
-        train,
-        val,
-        test,
-        tuple("0123456789"),
-        notes,
+        name="digits",
+        source="digits",
+        options=options.recorded(),
+        spec=Spec((1, 8, 8), levels, 10),
+        train=train,
+        val=val,
+        test=test,
+        classes=tuple("0123456789"),
+        notes=(note, *options.notes(LEVELS)),
     )
+
+
+DIGITS = named_source(
+    "digits",
+    "1,797 handwritten digits, 8×8 pixels of 17 levels, 10 classes (scikit-learn)",
+    LevelOptions,
+    load_digits,
+)

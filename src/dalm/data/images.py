@@ -14,13 +14,17 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from dalm.data.options import Array
+from dalm.data.dataset import Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-RULES = "Image files were read so: 16-bit to 8-bit by value * 255 / 65535, transparency over white, palettes to RGB, EXIF orientation applied."
-GREYS = ("1", "L", "LA", "La")
+RULES = (
+    "Image files were read so: 16-bit to 8-bit by value * 255 / 65535, transparency over white, "
+    "palettes to RGB, EXIF orientation applied."
+)
+GREY_MODES = ("1", "L", "LA", "La")
+LARGEST_16_BIT = 65535
 
 
 def read_image(file: IO[bytes], grey: bool, size: int | None) -> Array:
@@ -44,13 +48,19 @@ def read_image(file: IO[bytes], grey: bool, size: int | None) -> Array:
 
     with PIL.Image.open(file) as opened:
         image = _over_white(_eight_bits(PIL.ImageOps.exif_transpose(opened)))
-    image = image.convert("L" if grey or image.mode in GREYS else "RGB")
-    pixels: Array = np.asarray(_square(image, size) if size else image)
+    image = image.convert("L" if grey or image.mode in GREY_MODES else "RGB")
+    if size:
+        image = _square(image, size)
+    pixels: Array = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
 
 
 def resize_channel(channel: Array, size: int) -> Array:
-    """Cut one channel (H, W) uint8 to the square in its centre and resize it to (size, size).
+    """Cut one channel to the square in its centre and resize it.
+
+    Args:
+        channel: (H, W) uint8.
+        size: side of the result, in pixels.
 
     >>> resize_channel(np.full((4, 8), 7, np.uint8), 2).tolist()
     [[7, 7], [7, 7]]
@@ -70,21 +80,20 @@ def _eight_bits(image: Image) -> Image:
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels beyond 65535 have no stated range")
-    return _image((values + 128) // 257)
+    if values.min() < 0 or values.max() > LARGEST_16_BIT:
+        raise ValueError(f"32-bit pixels beyond {LARGEST_16_BIT} have no stated range")
+    return _image((values + 128) // 257)  # 65535 / 255 = 257
 
 
 def _over_white(image: Image) -> Image:
     if not image.has_transparency_data:
         return image
-    pixels: Array = np.asarray(image.convert("LA" if image.mode in GREYS else "RGBA")).astype(
-        np.int64
-    )
+    with_alpha = image.convert("LA" if image.mode in GREY_MODES else "RGBA")
+    pixels: Array = np.asarray(with_alpha).astype(np.int64)
     colour = pixels[..., :-1]
     alpha = pixels[..., -1:]
-    flat = (colour * alpha + 255 * (255 - alpha) + 127) // 255
-    return _image(flat[..., 0] if flat.shape[2] == 1 else flat)
+    composited = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    return _image(composited.squeeze(2) if composited.shape[2] == 1 else composited)
 
 
 def _square(image: Image, size: int) -> Image:
@@ -93,4 +102,5 @@ def _square(image: Image, size: int) -> Image:
     side = min(image.size)
     left = (image.width - side) // 2
     top = (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side)).resize((size, size), Resampling.LANCZOS)
+    square = image.crop((left, top, left + side, top + side))
+    return square.resize((size, size), Resampling.LANCZOS)

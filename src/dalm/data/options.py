@@ -1,127 +1,170 @@
-"""What a user may ask of a data source, and the pixel arithmetic that answers it."""
+"""What a user may ask of data, each option stated once.
+
+Every source says by a class of options what it takes, so `load_data` refuses what it has no use
+for. A source with an option of its own derives a class in its own file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from dalm.errors import DalmError, check_seed
+from dalm.options import Option, Options, option
 
-from dalm.errors import DalmError, check_seed, is_integer
-
-Array = NDArray[Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of `load_data`; each source refuses those that it has no use for.
+class DataOptions(Options, owner="load_data"):
+    """What every source takes.
 
-    Args:
-        size: side of the square that images are cut and resized to, in pixels.
-        grey: turn colour images into one channel of luminance.
-        binary: draw each pixel once from the Bernoulli of its brightness.
-        levels: reduce discrete data to this number of levels; values of an array that are all below
-            it have it already.
-        seed: of the split, of `binary` and of toy samples.
-        n: number of training points of a toy distribution.
-
-    Raises:
-        DalmError: if a number is out of range, or `binary` and `levels` are both given.
-
-    >>> Options(size=32, seed=1).given()
-    {'size': 32, 'seed': 1}
+    >>> DataOptions(seed=1, cache="/tmp").recorded()
+    {'seed': 1}
     """
 
-    size: int | None = None
-    grey: bool = False
-    binary: bool = False
-    levels: int | None = None
-    seed: int = 0
-    n: int | None = None
+    seed: int = option("of the split, of `binary` and of toy samples", default=0)
+    cache: str | Path | None = option(
+        "folder where decoded images are kept; by default `$DALM_CACHE`, else "
+        "`$XDG_CACHE_HOME/dalm`, else `~/.cache/dalm`",
+        default=None,
+    )
 
-    def __post_init__(self) -> None:
-        for name, low, high in (("size", 1, 4096), ("levels", 2, 65536), ("n", 1, 10**8)):
-            value = getattr(self, name)
-            if value is not None and not (is_integer(value) and low <= value <= high):
-                raise DalmError(
-                    f"{name} must be from {low} to {high}, a whole number, got {value!r}"
-                )
-            object.__setattr__(
-                self, name, value and int(value)
-            )  # JSON does not take NumPy's numbers
-        object.__setattr__(self, "seed", check_seed(self.seed))
-        for name in ("grey", "binary"):
-            if not isinstance(getattr(self, name), bool):
-                raise DalmError(f"{name} is True or False, got {getattr(self, name)!r}")
+    def validate(self) -> None:
+        """Raise DalmError unless every library here takes the seed."""
+        check_seed(self.seed)
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that differ from their defaults and decide what the data are, as JSON values;
+        where the cache lies does not.
+        """
+        return {name: value for name, value in self.given().items() if name != "cache"}
+
+
+class LevelOptions(DataOptions):
+    """What data of levels take too.
+
+    >>> LevelOptions(levels=4).levels_from(17)
+    4
+    >>> LevelOptions(levels=1)
+    Traceback (most recent call last):
+    dalm.errors.DalmError: load_data's levels is from 2 to 65536, got 1
+    """
+
+    binary: bool = option(
+        "draw each pixel once from the Bernoulli of its brightness, 1 with probability x / "
+        "(levels - 1)",
+        default=False,
+    )
+    levels: int | None = option(
+        "reduce discrete data to this number of levels, floor(x * levels / old levels): from 17 "
+        "(digits), from 256 (a folder of images); arrays whose values are all below it have it "
+        "already, and stay as they are",
+        default=None,
+        at_least=2,
+        at_most=65536,
+    )
+
+    def validate(self) -> None:
+        """Raise DalmError where both kinds of reduction are asked for."""
+        super().validate()
         if self.binary and self.levels:
             raise DalmError(
                 f"binary data have 2 levels; give binary or levels={self.levels}, not both"
             )
 
-    def given(self) -> dict[str, Any]:
-        """The options that differ from their defaults."""
-        return {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if getattr(self, f.name) != f.default
-        }
-
-    def only(self, source: str, *allowed: str) -> None:
-        """Raise DalmError if an option was given that `source` has no use for."""
-        wrong = [name for name in self.given() if name not in (*allowed, "seed")]
-        if wrong:
-            raise DalmError(
-                f"{source} cannot take the option {wrong[0]!r}; it takes "
-                f"{', '.join((*allowed, 'seed'))}"
-            )
-
     def levels_from(self, levels: int) -> int:
         """The number of levels after reduction of data that have `levels`."""
+        if self.binary:
+            return 2
         if self.levels and self.levels > levels:
             raise DalmError(
                 f"the data have {levels} levels, so they cannot be reduced to {self.levels}; ask "
                 f"for at most {levels}"
             )
-        return 2 if self.binary else self.levels or levels
+        return self.levels or levels
 
-    def describe(self, levels: int | None) -> list[str]:
-        """What the options do to data of `levels`, in sentences."""
-        said = {
-            "grey": "Colour was turned into luminance (ITU-R BT.601).",
-            "size": f"Images were cut to the square in their centre and resized to {self.size}×{self.size} (Lanczos filter).",
-            "binary": f"Made binary once, with seed {self.seed}: a value is 1 with probability value / {(levels or 0) - 1}.",
-            "levels": f"Reduced from {levels} to {self.levels} levels: floor(value * {self.levels} / {levels}).",
-        }
-        done = self.given().keys() - ({"levels"} if self.levels == levels else set())
-        return [sentence for name, sentence in said.items() if name in done]
+    def notes(self, levels: int | None) -> list[str]:
+        """What the options do to data of `levels` (`None`: real numbers), in sentences."""
+        if levels is None:
+            return []
+        if self.binary:
+            return [
+                f"Made binary once, with seed {self.seed}: a value is 1 with probability value / "
+                f"{levels - 1}."
+            ]
+        if self.levels and self.levels != levels:
+            return [
+                f"Reduced from {levels} to {self.levels} levels: floor(value * {self.levels} / "
+                f"{levels})."
+            ]
+        return []
 
 
-def reduce_levels(blocks: Iterable[Array], levels: int, options: Options) -> Iterator[Array]:
-    """Apply `binary` or `levels` to consecutive blocks of one split.
+class ImageOptions(LevelOptions):
+    """What images take too.
 
-    The Bernoulli draws are one legacy NumPy stream, because published binarisations are made so:
-    the blocks together equal `RandomState(seed).random_sample(shape) < x / (levels - 1)`.
-
-    >>> next(reduce_levels([np.array([0, 127, 255])], 256, Options(levels=4))).tolist()
-    [0, 1, 3]
+    >>> ImageOptions(grey=True).notes(256)
+    ['Colour was turned into luminance (ITU-R BT.601).']
     """
-    random = np.random.RandomState(options.seed)
-    dtype = np.uint8 if options.levels_from(levels) <= 256 else np.int32
-    for x in blocks:
-        if options.binary:
-            x = random.random_sample(x.shape) < x / (levels - 1)
-        elif options.levels:
-            x = x.astype(np.int64) * options.levels // levels
-        yield x.astype(dtype)
+
+    size: int | None = option(
+        "cut images to the square in their centre and resize them to this side, in pixels",
+        default=None,
+        at_least=1,
+        at_most=4096,
+    )
+    grey: bool = option("turn colour images into luminance", default=False)
+
+    def notes(self, levels: int | None) -> list[str]:
+        """What the options do to images of `levels`, in sentences."""
+        sentences = []
+        if self.grey:
+            sentences.append("Colour was turned into luminance (ITU-R BT.601).")
+        if self.size:
+            sentences.append(
+                f"Images were cut to the square in their centre and resized to {self.size}×"
+                f"{self.size} (Lanczos filter)."
+            )
+        return sentences + super().notes(levels)
 
 
-def blocks_of(n: int, row_bytes: int) -> Iterator[slice]:
-    """Cut `n` rows into slices of some 4 MB each, so that work on them needs little memory.
+def with_keywords(declared: Mapping[str, Option]) -> Callable[[Function], Function]:
+    """Decorator: declared options take the place of a function's `**options`, in what
+    `inspect.signature` and `help` say of it.
 
-    >>> list(blocks_of(3, 2**21))
-    [slice(0, 2, None), slice(2, 3, None)]
+    >>> @with_keywords(DataOptions.declared())
+    ... def load(source: str, **options: int) -> None: ...
+    >>> list(inspect.signature(load).parameters)
+    ['source', 'seed', 'cache']
     """
-    rows = max(1, 2**22 // max(row_bytes, 1))
-    return (slice(low, min(low + rows, n)) for low in range(0, n, rows))
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        keywords = [_parameter(declaration) for declaration in declared.values()]
+        replaced = signature.replace(parameters=[*own, *keywords])
+        function.__signature__ = replaced  # type: ignore[attr-defined]  # functions may have one
+        function.__doc__ = _with_arguments(function.__doc__, declared)
+        return function
+
+    return decorate
+
+
+def _parameter(declaration: Option) -> inspect.Parameter:
+    return inspect.Parameter(
+        declaration.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=declaration.default,
+        annotation=declaration.kind,
+    )
+
+
+def _with_arguments(docstring: str | None, declared: Mapping[str, Option]) -> str | None:
+    """The docstring with a line for each option at the end of its Args."""
+    if not docstring:
+        return docstring
+    lines = [f"\n        {name}: {option.meaning}." for name, option in declared.items()]
+    before, raises, after = docstring.partition("\n\n    Raises:")
+    return before + "".join(lines) + raises + after

@@ -20,11 +20,32 @@ import torch
 from torch import Tensor
 
 from dalm.core import Spec
-from dalm.data.options import Array, Options, blocks_of
-from dalm.data.splits import Data, Split
+from dalm.data.dataset import Array, Data, Split, blocks_of
+from dalm.data.options import DataOptions
+from dalm.data.source import Source, named_source
+from dalm.options import option
 
-PANELS = 64
-HELD = 2000
+QUADRATURE_PANELS = 64
+"""Pieces of a curve; each gets 16 nodes."""
+TRAIN_POINTS = 10_000
+"""How many there are where nothing is said."""
+HELD_OUT_POINTS = 2000
+"""In val and in test."""
+
+
+class ToyOptions(DataOptions):
+    """What toy distributions take.
+
+    >>> ToyOptions(n=77)
+    ToyOptions(n=77)
+    """
+
+    n: int | None = option(
+        f"number of training points of a toy distribution, {TRAIN_POINTS:,} by default",
+        default=None,
+        at_least=1,
+        at_most=10**8,
+    )
 
 
 class Toy(Protocol):
@@ -53,16 +74,19 @@ def mixture_log_prob(x: Tensor, means: Tensor, weights: Tensor, std: float) -> T
     Returns:
         (B,) float64 nats.
 
-    >>> mixture_log_prob(torch.zeros(1, 2), torch.zeros(1, 2).double(), torch.ones(1).double(), 1.0).exp().mul(2 * math.pi).item()
+    >>> origin = torch.zeros(1, 2, dtype=torch.float64)
+    >>> log_p = mixture_log_prob(origin, origin, torch.ones(1, dtype=torch.float64), std=1.0)
+    >>> log_p.exp().mul(2 * math.pi).item()
     1.0
     """
-    scores = torch.empty(len(x), dtype=torch.float64)
+    log_sums = torch.empty(len(x), dtype=torch.float64)
     for block in blocks_of(len(x), means.nbytes):
-        distances = torch.cdist(
-            x[block].double(), means, compute_mode="donot_use_mm_for_euclid_dist"
-        )
-        scores[block] = (weights.log() - distances.square() / (2 * std**2)).logsumexp(1)
-    return scores - math.log(2 * math.pi * std**2)
+        points = x[block].double()
+        # The faster way, by a matrix product, cancels where points are close to a mean.
+        distances = torch.cdist(points, means, compute_mode="donot_use_mm_for_euclid_dist")
+        log_terms = weights.log() - distances.square() / (2 * std**2)
+        log_sums[block] = log_terms.logsumexp(1)
+    return log_sums - math.log(2 * math.pi * std**2)
 
 
 @dataclass(frozen=True)
@@ -85,7 +109,8 @@ class Blobs:
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """Points (n, 2) and labels (n,)."""
         y = rng.integers(self.classes, size=n)
-        return self.means.numpy()[y] + self.std * rng.standard_normal((n, 2)), y
+        noise = self.std * rng.standard_normal((n, 2))
+        return self.means.numpy()[y] + noise, y
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density of points, (B, 2) -> (B,)."""
@@ -115,20 +140,21 @@ class Curves:
         """Points (n, 2) and labels (n,)."""
         y = rng.integers(2, size=n)
         t = self.length * rng.random(n) ** (1 / self.power)
-        return self.arms(t)[y, np.arange(n)] + self.std * rng.standard_normal((n, 2)), y
+        noise = self.std * rng.standard_normal((n, 2))
+        return self.arms(t)[y, np.arange(n)] + noise, y
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density of points, (B, 2) -> (B,)."""
-        nodes, weights = np.polynomial.legendre.leggauss(16)
-        t = self.length * (np.arange(PANELS)[:, None] + (nodes + 1) / 2).ravel() / PANELS
-        w = (
-            np.tile(weights / 2, PANELS)
-            * self.power
-            * (t / self.length) ** (self.power - 1)
-            / PANELS
-        )
+        nodes, node_weights = np.polynomial.legendre.leggauss(16)
+        panels = np.arange(QUADRATURE_PANELS)[:, None]
+        u = (panels + (nodes + 1) / 2).ravel()
+        t = self.length * u / QUADRATURE_PANELS
+        slope = self.power * (t / self.length) ** (self.power - 1)
+        weights = np.tile(node_weights / 2, QUADRATURE_PANELS) * slope / QUADRATURE_PANELS
+
         means = torch.from_numpy(self.arms(t).reshape(-1, 2))
-        return mixture_log_prob(x, means, torch.from_numpy(np.tile(w / 2, 2)), self.std)
+        of_both_arms = torch.from_numpy(np.tile(weights / 2, 2))
+        return mixture_log_prob(x, means, of_both_arms, self.std)
 
 
 @dataclass(frozen=True)
@@ -150,10 +176,10 @@ class Checkerboard:
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density of points, (B, 2) -> (B,)."""
         square = (x.double() / 2).floor()
-        black = (square.sum(1) % 2 == 0) & (square >= -2).all(1) & (square < 2).all(1)
-        return torch.full((len(x),), -math.log(32), dtype=torch.float64).masked_fill(
-            ~black, -math.inf
-        )
+        on_board = (square >= -2).all(1) & (square < 2).all(1)
+        black = (square.sum(1) % 2 == 0) & on_board
+        log_p = torch.full((len(x),), -math.log(32), dtype=torch.float64)
+        return log_p.masked_fill(~black, -math.inf)
 
 
 def _ring8() -> Blobs:
@@ -176,48 +202,40 @@ def _spiral_arms(t: Array) -> Array:
     return np.stack([arm, -arm])
 
 
-TOYS: dict[str, Callable[[], Toy]] = {
-    "ring8": _ring8,
-    "grid25": _grid25,
-    "moons": lambda: Curves(_moon_arms, math.pi, 1, 0.1),
-    "checkerboard": Checkerboard,
-    "spirals": lambda: Curves(_spiral_arms, 3 * math.pi, 2, 0.1),
-}
-"""By name. ring8: Metz et al. 2017 (unrolled GAN). grid25: Srivastava et al. 2017 (VEEGAN) with the
-σ of Lin et al. 2018 (PacGAN). moons: scikit-learn's `make_moons`. checkerboard and spirals:
-Grathwohl et al. 2019 (FFJORD), the spirals without their uniform jitter."""
-
-
-def load_toy(name: str, options: Options) -> Data:
+def load_toy(name: str, toy: Toy, options: ToyOptions) -> Data:
     """Independent samples of a toy distribution, (2,), and its true `log_prob`.
 
-    Raises:
-        DalmError: if an option other than `n` and `seed` was given.
+    Args:
+        name: its name.
+        toy: the distribution.
+        options: how many training points, and the seed.
 
-    >>> load_toy("moons", Options(n=500))
-    Data('moons', 500 train, 2,000 val, 2,000 test, Spec(shape=(2,), levels=None, classes=2))
+    >>> load_toy("board", Checkerboard(), ToyOptions(n=500))
+    Data('board', 500 train, 2,000 val, 2,000 test, Spec(shape=(2,), levels=None, classes=0))
     """
-    options.only(name, "n")
-    toy = TOYS[name]()
-    n = options.n or 10_000
-    train, val, test = (
-        _draw(toy, size, np.random.default_rng([options.seed, part]))
-        for part, size in enumerate((n, HELD, HELD))
-    )
-    note = f"Three independent samples of a known density, from seed {options.seed}: {n:,} train, {HELD:,} val, {HELD:,} test."
+    n = options.n or TRAIN_POINTS
+    splits = []
+    for number, points in enumerate((n, HELD_OUT_POINTS, HELD_OUT_POINTS)):
+        rng = np.random.default_rng([options.seed, number])
+        splits.append(_draw(toy, points, rng))
+    train, val, test = splits
+
     spec = Spec((2,), None, toy.classes)
-    names = tuple(str(k) for k in range(toy.classes))
+    note = (
+        f"Three independent samples of a known density, from seed {options.seed}: {n:,} train, "
+        f"{HELD_OUT_POINTS:,} val, {HELD_OUT_POINTS:,} test."
+    )
     return Data(
-        name,
-        name,
-        options.given(),
-        spec,
-        train,
-        val,
-        test,
-        names,
-        (note,),
-        partial(_checked, toy, spec),
+        name=name,
+        source=name,
+        options=options.recorded(),
+        spec=spec,
+        train=train,
+        val=val,
+        test=test,
+        classes=tuple(str(k) for k in range(toy.classes)),
+        notes=(note,),
+        log_prob=partial(_checked_log_prob, toy, spec),
     )
 
 
@@ -226,6 +244,38 @@ def _draw(toy: Toy, n: int, rng: np.random.Generator) -> Split:
     return Split(torch.from_numpy(x).float(), torch.from_numpy(y) if toy.classes else None)
 
 
-def _checked(toy: Toy, spec: Spec, x: Tensor) -> Tensor:
+def _checked_log_prob(toy: Toy, spec: Spec, x: Tensor) -> Tensor:
     spec.check(x)
     return toy.log_prob(x)
+
+
+def toy_source(name: str, about: str, toy: Toy) -> Source[ToyOptions]:
+    """A toy distribution as something that `load_data` knows by name.
+
+    Args:
+        name: its name.
+        about: what it looks like.
+        toy: the distribution.
+
+    >>> toy_source("board", "a board", Checkerboard()).about
+    'points of the plane: a board; true density known'
+    """
+    sentence = f"points of the plane: {about}; true density known"
+    return named_source(name, sentence, ToyOptions, partial(load_toy, name, toy))
+
+
+# Metz et al. 2017 (unrolled GAN).
+RING8 = toy_source("ring8", "8 narrow Gaussians on a circle", _ring8())
+# Srivastava et al. 2017 (VEEGAN) with the σ of Lin et al. 2018 (PacGAN).
+GRID25 = toy_source("grid25", "25 narrow Gaussians on a 5×5 grid", _grid25())
+# scikit-learn's `make_moons`.
+MOONS = toy_source(
+    "moons", "two interleaved half circles, blurred", Curves(_moon_arms, math.pi, 1, 0.1)
+)
+# Grathwohl et al. 2019 (FFJORD), the spirals without their uniform jitter.
+CHECKERBOARD = toy_source(
+    "checkerboard", "uniform on the black squares of a 4×4 board", Checkerboard()
+)
+SPIRALS = toy_source(
+    "spirals", "two spiral arms, blurred", Curves(_spiral_arms, 3 * math.pi, 2, 0.1)
+)

@@ -18,12 +18,14 @@ from __future__ import annotations
 from typing import Literal, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dalm.core import Autoregressive, Estimator, Spec, within
+from dalm.core import Autoregressive, Estimator, Work
 from dalm.errors import DalmError
 from dalm.exact import NormalPredictor, PerClass, Predictor
+from dalm.options import option
 from dalm.probability import NormalChain, normal, scatter
+from dalm.probability.normal import NormalLike
 
 
 def ledoit_wolf(centred: Tensor) -> float:
@@ -35,12 +37,7 @@ def ledoit_wolf(centred: Tensor) -> float:
 
 @final
 class Discriminant(Autoregressive, Estimator):
-    """A normal distribution for each class.
-
-    Args:
-        spec: what one datum is; must have classes.
-        kind: `"lda"` (one covariance for all classes) or `"qda"` (one for each).
-        shrinkage: λ between 0 and 1, or `None` for Ledoit and Wolf's.
+    """A normal distribution for each class; the data must have classes.
 
     >>> model = Discriminant(Spec((2,), classes=3))
     >>> model.classify(torch.zeros(4, 2)).shape
@@ -51,36 +48,29 @@ class Discriminant(Autoregressive, Estimator):
     year = 1936
     paper = "Fisher, The use of multiple measurements in taxonomic problems"
     likelihood = "exact"
-    means: Tensor
-    factors: Tensor
+    conditional = True
+    kind: Literal["lda", "qda"] = option(
+        "one covariance for all classes (lda), or one for each (qda)", default="qda"
+    )
+    shrinkage: float | None = option(
+        "λ towards a multiple of the identity; none takes Ledoit and Wolf's",
+        default=None,
+        at_least=0,
+        at_most=1,
+    )
 
-    def __init__(
-        self, spec: Spec, kind: Literal["lda", "qda"] = "qda", shrinkage: float | None = None
-    ) -> None:
-        if not spec.classes:
-            raise DalmError(
-                "discriminant models each class, and the data have no class labels; give labels, "
-                "or use gaussian"
-            )
-        super().__init__(spec, conditional=True)
-        if kind not in ("lda", "qda"):
-            raise DalmError(f"discriminant's kind is 'lda' or 'qda', got {kind!r}")
-        if shrinkage is not None:
-            within(self.family, 0.0, 1.0, shrinkage=shrinkage)
-        self.kind = kind
-        self.shrinkage = shrinkage
-        self.register_buffer("means", torch.zeros(spec.classes, spec.dims, dtype=torch.float64))
-        self.register_buffer(
-            "factors",
-            torch.eye(spec.dims, dtype=torch.float64).repeat(
-                spec.classes if kind == "qda" else 1, 1, 1
-            ),
-        )
+    def setup(self) -> None:
+        """Begin with a standard normal for each class."""
+        classes = self.spec.classes
+        covariances = classes if self.kind == "qda" else 1
+        eye = torch.eye(self.spec.dims, dtype=torch.float64)
+        means = torch.zeros(classes, self.spec.dims, dtype=torch.float64)
+        self.means: Tensor = nn.Buffer(means)
+        self.factors: Tensor = nn.Buffer(eye.repeat(covariances, 1, 1))
 
-    def passes(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
-        """Take class frequencies, means and covariances of (N, *spec.shape) and (N,) labels."""
-        if y is None:
-            raise DalmError("discriminant learns from labelled data, but these have no labels")
+    def passes(self, work: Work) -> tuple[()]:
+        """Take class frequencies, means and covariances of labelled data."""
+        x, y = self._labelled(work)
         counts = torch.bincount(y, minlength=self.spec.classes)
         if not counts.all():
             raise DalmError(
@@ -92,34 +82,46 @@ class Discriminant(Autoregressive, Estimator):
         centred = [part.flatten(1) - mean for part, (mean, _) in zip(parts, moments, strict=True)]
         self.prior = counts.to(self.prior) / len(y)
         self.means = torch.stack([mean for mean, _ in moments]).to(self.means)
-        if self.kind == "lda":
-            pooled = torch.stack([s for _, s in moments]).sum(0)
-            self.factors = (
-                self._factor(pooled / len(x), torch.cat(centred))[None]
-                .to(self.factors)
-                .contiguous()
-            )
-        else:
-            factors = [
-                self._factor(s / len(rows), rows)
-                for (_, s), rows in zip(moments, centred, strict=True)
+        squares = [square for _, square in moments]
+        factors = (
+            self._pooled(squares, centred)
+            if self.kind == "lda"
+            else [
+                self._factor(square / len(rows), rows)
+                for square, rows in zip(squares, centred, strict=True)
             ]
-            self.factors = torch.stack(factors).to(self.factors).contiguous()
+        )
+        self.factors = torch.stack(factors).to(self.factors).contiguous()
+        return ()
+
+    def _labelled(self, work: Work) -> tuple[Tensor, Tensor]:
+        x, y, _ = work.train
+        if y is None:
+            raise DalmError("discriminant learns from labelled data, but these have no labels")
+        return x[y >= 0], y[y >= 0]
+
+    def _pooled(self, squares: list[Tensor], centred: list[Tensor]) -> list[Tensor]:
+        """One factor for all classes."""
+        total = torch.stack(squares).sum(0)
+        rows = torch.cat(centred)
+        return [self._factor(total / len(rows), rows)]
 
     def _factor(self, covariance: Tensor, centred: Tensor) -> Tensor:
-        shrink = ledoit_wolf(centred) if self.shrinkage is None else self.shrinkage
+        shrinkage = ledoit_wolf(centred) if self.shrinkage is None else self.shrinkage
         eye = torch.eye(len(covariance)).to(covariance)
-        factor, failed = torch.linalg.cholesky_ex(
-            (1 - shrink) * covariance + shrink * covariance.trace() / len(covariance) * eye
-        )
+        isotropic = shrinkage * covariance.trace() / len(covariance) * eye
+        factor, failed = torch.linalg.cholesky_ex((1 - shrinkage) * covariance + isotropic)
         if failed:
             raise DalmError(
-                f"discriminant's covariance is singular at shrinkage {shrink:.3g} with "
+                f"discriminant's covariance is singular at shrinkage {shrinkage:.3g} with "
                 f"{len(centred)} data; a larger shrinkage would work"
             )
         return factor
 
-    def _of(self, k: int) -> tuple[Tensor, Tensor]:
+    def _normal(self, k: int) -> NormalLike:
+        return normal(*self._moments(k), self.spec.levels)
+
+    def _moments(self, k: int) -> tuple[Tensor, Tensor]:
         return self.means[k], self.factors[k if self.kind == "qda" else 0]
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -127,24 +129,23 @@ class Discriminant(Autoregressive, Estimator):
         flat = x.flatten(1).to(self.means)
         scores = self.means.new_zeros(len(x))
         for k in y.unique().tolist():
-            scores[y == k] = normal(*self._of(k), self.spec.levels).log_prob(flat[y == k])
+            scores[y == k] = self._normal(k).log_prob(flat[y == k])
         return scores
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         assert y is not None
         x = self.means.new_zeros(n, self.spec.dims)
         for k in y.unique().tolist():
-            x[y == k] = normal(*self._of(k), self.spec.levels).sample(
-                int((y == k).sum()), generator
-            )
+            x[y == k] = self._normal(k).sample(int((y == k).sum()), generator)
         return x.view(n, *self.spec.shape)
 
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """The conditionals of the chain rule, given the class."""
         assert y is not None
-        rows = [(y == k).nonzero()[:, 0] for k in y.unique().tolist()]
-        chains = [NormalChain(*self._of(k), self.spec.levels or 0) for k in y.unique().tolist()]
-        return PerClass(
-            [NormalPredictor(chain, len(mine)) for chain, mine in zip(chains, rows, strict=True)],
-            rows,
-        )
+        parts: list[Predictor] = []
+        rows = []
+        for k in y.unique().tolist():
+            rows.append((y == k).nonzero()[:, 0])
+            chain = NormalChain(*self._moments(k), self.spec.levels or 0)
+            parts.append(NormalPredictor(chain, len(rows[-1])))
+        return PerClass(parts, rows)

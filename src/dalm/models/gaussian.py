@@ -25,12 +25,14 @@ from __future__ import annotations
 from typing import Literal, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dalm.core import Autoregressive, Estimator, Spec
+from dalm.core import Autoregressive, Estimator, Work
 from dalm.errors import DalmError
 from dalm.exact import NormalPredictor, Predictor
+from dalm.options import option
 from dalm.probability import NormalChain, normal, scatter
+from dalm.probability.normal import NormalLike
 
 
 def posterior_mode(
@@ -58,57 +60,61 @@ def posterior_mode(
 class Gaussian(Autoregressive, Estimator):
     """Multivariate normal with a full covariance.
 
-    Args:
-        spec: what one datum is.
-        estimate: `"mle"`, `"map"`, or `"auto"`: maximum likelihood from ten data for each dimension
-            on.
-
     >>> model = Gaussian(Spec((2,)))
-    >>> round(model.log_prob(torch.zeros(1, 2)).item(), 4)  # standard normal until it has learned: -log 2π
+    >>> nats = model.log_prob(torch.zeros(1, 2))
+    >>> round(nats.item(), 4)  # standard normal until it has learned: -log 2π
     -1.8379
     """
 
     family = "gaussian"
     year = 1809
-    paper = "Gauss, Theoria motus; Murphy 2007, Conjugate Bayesian analysis of the Gaussian distribution"
+    paper = "Gauss, Theoria motus; Murphy 2007, Conjugate Bayesian analysis of the Gaussian"
     likelihood = "exact"
-    mean: Tensor
-    factor: Tensor
+    estimate: Literal["auto", "mle", "map"] = option(
+        "maximum likelihood, the mode of the posterior, or the former from ten data a dimension on",
+        default="auto",
+    )
 
-    def __init__(self, spec: Spec, estimate: Literal["auto", "mle", "map"] = "auto") -> None:
-        super().__init__(spec)
-        if estimate not in ("auto", "mle", "map"):
-            raise DalmError(f"gaussian's estimate is 'auto', 'mle' or 'map', got {estimate!r}")
-        self.estimate = estimate
-        self.register_buffer("mean", torch.zeros(spec.dims, dtype=torch.float64))
-        self.register_buffer("factor", torch.eye(spec.dims, dtype=torch.float64))
+    def setup(self) -> None:
+        """Begin as a standard normal."""
+        dims = self.spec.dims
+        self.mean: Tensor = nn.Buffer(torch.zeros(dims, dtype=torch.float64))
+        self.factor: Tensor = nn.Buffer(torch.eye(dims, dtype=torch.float64))
 
-    def passes(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
-        """Take mean and covariance of (N, *spec.shape)."""
-        mean, s = scatter(x, self.spec.levels)
-        covariance = s / len(x)
-        if self.estimate == "map" or (self.estimate == "auto" and len(x) < 10 * len(s)):
-            psi = (2 * len(s) + 2) * covariance.diagonal().mean() * torch.eye(len(s)).to(s)
-            mean, covariance = posterior_mode(mean, s, len(x), (mean, 0.01, psi, float(len(s))))
+    def passes(self, work: Work) -> tuple[()]:
+        """Take mean and covariance."""
+        x = work.train.x
+        mean, squares = scatter(x, self.spec.levels)
+        covariance = squares / len(x)
+        dims = len(covariance)
+        if self.estimate == "map" or (self.estimate == "auto" and len(x) < 10 * dims):
+            psi = (2 * dims + 2) * covariance.diagonal().mean() * torch.eye(dims).to(squares)
+            prior = (mean, 0.01, psi, float(dims))
+            mean, covariance = posterior_mode(mean, squares, len(x), prior)
+        self.mean = mean.to(self.mean)
+        self.factor = self._factor(covariance, len(x)).to(self.mean).contiguous()
+        return ()
+
+    def _factor(self, covariance: Tensor, n: int) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if failed:
             rank = int(torch.linalg.matrix_rank(covariance, hermitian=True))
             raise DalmError(
-                f"gaussian's covariance is singular: rank {rank} of {len(s)} from {len(x)} data; "
-                "use estimate='map'"
+                f"gaussian's covariance is singular: rank {rank} of {len(covariance)} from {n} "
+                "data; use estimate='map'"
             )
-        self.mean, self.factor = mean.to(self.mean), factor.to(self.mean).contiguous()
+        return factor
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        return normal(self.mean, self.factor, self.spec.levels).log_prob(x.flatten(1).to(self.mean))
+        return self._normal().log_prob(x.flatten(1).to(self.mean))
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        return (
-            normal(self.mean, self.factor, self.spec.levels)
-            .sample(n, generator)
-            .view(n, *self.spec.shape)
-        )
+        return self._normal().sample(n, generator).view(n, *self.spec.shape)
+
+    def _normal(self) -> NormalLike:
+        return normal(self.mean, self.factor, self.spec.levels)
 
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """The conditionals of the chain rule."""
-        return NormalPredictor(NormalChain(self.mean, self.factor, self.spec.levels or 0), n)
+        chain = NormalChain(self.mean, self.factor, self.spec.levels or 0)
+        return NormalPredictor(chain, n)

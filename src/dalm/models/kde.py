@@ -5,126 +5,31 @@ leave-one-out likelihood (Duin 1976).
 
 The sum over all n remembered rows is exact. The kernel factorises over entries, so on discrete data
 each factor is the mass of the bin of x_i, T[x_i, c_ji], and the masses of all data sum to one.
-Either way the log kernel of a pair is an inner product of features plus a term for each side, so
-one matrix product gives a block of pairs, and a running log-sum-exp over blocks keeps memory
-bounded. For real data the features are x / h; for discrete data they come from the singular value
-decomposition of the table T = U Vᵀ, kept to double precision.
+`dalm.probability.kernels` adds them up.
+
+The bandwidth search halves from above until it is past the peak, then closes in by Brent's method.
+It is asked again after each trial what to try next, so it can be stopped and resumed between any
+two.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dalm.core import Autoregressive, Estimator, Spec
+from dalm.core import Autoregressive, Batch, Estimator, Work
 from dalm.errors import DalmError
 from dalm.exact import Independent, KernelPredictor, PerClass, Predictor, kernel_masses
-from dalm.probability import log_normal_mass
+from dalm.options import option
+from dalm.probability.kernels import Kernel, LevelKernel, RealKernel, log_kernel_sums
 
-# pairs in a block: small enough for the cache, large enough for the matrix product
-QUERIES = 256
-ROWS = 1024
-# features of remembered rows kept at once; beyond, they are made again for each block of queries,
-# eight times as large
-KEPT = 3e7
-COST = 2e9  # entries of pairs that one step of the bandwidth search may look at
-Features = tuple[Tensor, Tensor]
-
-
-class RealKernel:
-    """log N(x; c, h² I) as features."""
-
-    rank = 1
-
-    def __init__(self, width: float, rows: Tensor) -> None:
-        self.width = width
-        self.centre = rows.double().mean(0)
-
-    def query(self, x: Tensor) -> Features:
-        """Features (B, D) and terms (B,) of data."""
-        scaled = (x.double() - self.centre) / self.width
-        return scaled, -scaled.square().sum(1) / 2
-
-    def row(self, x: Tensor) -> Features:
-        """Features (N, D) and terms (N,) of remembered rows."""
-        scaled, term = self.query(x)
-        return scaled, term - x.shape[1] * math.log(self.width * math.sqrt(2 * math.pi))
-
-
-class LevelKernel:
-    """log T[x, c] summed over entries, as features."""
-
-    def __init__(self, width: float, levels: int) -> None:
-        grid = torch.arange(levels, dtype=torch.float64)
-        table = log_normal_mass(
-            grid[:, None], grid, torch.tensor(width, dtype=torch.float64), levels
-        )
-        u, s, vt = torch.linalg.svd(table)
-        self.rank = r = int((s > s[0] * 1e-13).sum())
-        self.left = u[:, :r] * s[:r].sqrt()
-        self.right = (vt[:r] * s[:r, None].sqrt()).T.contiguous()
-
-    def query(self, x: Tensor) -> Features:
-        """Features (B, D rank) and terms (B,) of data."""
-        return self._look(self.left, x)
-
-    def row(self, x: Tensor) -> Features:
-        """Features (N, D rank) and terms (N,) of remembered rows."""
-        return self._look(self.right, x)
-
-    def _look(self, table: Tensor, x: Tensor) -> Features:
-        return table.to(x.device)[x.long()].flatten(1), torch.zeros(
-            len(x), dtype=torch.float64, device=x.device
-        )
-
-
-Kernel = RealKernel | LevelKernel
-
-
-def log_kernel_sums(kernel: Kernel, x: Tensor, rows: Tensor, own: Tensor | None = None) -> Tensor:
-    """Log Σ_j kernel(x, row_j) of flat data, (B, D) and (N, D) -> (B,) float64, in blocks of
-    bounded memory.
-
-    Args:
-        kernel: gives the features.
-        x: data.
-        rows: what was remembered.
-        own: (B,) index of the row to leave out for each datum.
-    """
-    narrow = len(rows) * x.shape[1] * kernel.rank <= KEPT
-    kept = [kernel.row(part) for part in rows.split(ROWS)] if narrow else None
-    sums = []
-    for queries in torch.arange(len(x), device=x.device).split(QUERIES if narrow else 8 * QUERIES):
-        blocks = kept or (kernel.row(part) for part in rows.split(ROWS))
-        sums.append(
-            _log_sums(kernel.query(x[queries]), blocks, None if own is None else own[queries])
-        )
-    return torch.cat(sums) if sums else torch.zeros(0, dtype=torch.float64, device=x.device)
-
-
-def _log_sums(query: Features, blocks: Iterable[Features], own: Tensor | None) -> Tensor:
-    """Running log-sum-exp of one block of queries over all blocks of rows."""
-    features, term = query
-    top = torch.full_like(term, -torch.inf)
-    total = torch.zeros_like(term)
-    start = 0
-    for others, offset in blocks:
-        scores = torch.addmm(offset, features, others.T)
-        if own is not None:
-            inside = ((own >= start) & (own < start + len(others))).nonzero()[:, 0]
-            scores[inside, own[inside] - start] = -torch.inf
-        higher = torch.maximum(top, scores.amax(1)).clamp_min(-1e300)
-        # Past the maximum single precision is enough: each summand is at most one. Below e^-80 it
-        # would be denormal, and ten times as slow.
-        summands = scores.sub_(higher[:, None]).float().clamp_min_(-80).exp_()
-        total = total * (top - higher).exp() + summands.sum(1, dtype=torch.float64)
-        top = higher
-        start = start + len(others)
-    return term + top + total.log()
+COST = 2e9
+"""Entries of pairs that one trial of the bandwidth search may look at."""
+MOST_LEVELS = 4096
 
 
 def maximise(objective: Callable[[float], float], low: float, high: float) -> float:
@@ -153,17 +58,30 @@ def maximise(objective: Callable[[float], float], low: float, high: float) -> fl
     )
 
 
+def next_trial(scores: Mapping[float, float], low: float, high: float) -> float | None:
+    """The argument that `maximise` would look at next, or `None` if it knows all it asks for.
+
+    Args:
+        scores: what is known of the objective, by argument.
+        low: where the search ends.
+        high: where it begins.
+
+    >>> next_trial({}, 0.1, 8.0), next_trial({8.0: -3.0}, 0.1, 8.0)
+    (8.0, 4.0)
+    """
+    try:
+        maximise(scores.__getitem__, low, high)
+    except KeyError as unknown:
+        return float(unknown.args[0])
+    return None
+
+
 @final
 class KDE(Autoregressive, Estimator):
     """Gaussian-kernel density over remembered training rows.
 
-    Args:
-        spec: what one datum is.
-        conditional: one density for each class, with a common bandwidth.
-        bandwidth: h in the data's units; `None` chooses it by leave-one-out likelihood.
-
     >>> model = KDE(Spec((2,)), bandwidth=1.0)
-    >>> model.passes(torch.zeros(1, 2), None, torch.Generator())
+    >>> trials = list(model.passes(Work(Batch(torch.zeros(1, 2)))))
     >>> round(model.log_prob(torch.zeros(1, 2)).item(), 4)  # one standard normal: -log 2π
     -1.8379
     """
@@ -172,70 +90,69 @@ class KDE(Autoregressive, Estimator):
     year = 1956
     paper = "Rosenblatt, Remarks on some nonparametric estimates; Duin 1976 for the bandwidth"
     likelihood = "exact"
-    rows: Tensor
-    labels: Tensor
-    width: Tensor
+    units = {"bandwidth": "the data's units", "left-one-out": "nats/datum"}
+    conditional: bool = option("one density for each class, with a common bandwidth", default=False)
+    bandwidth: float | None = option(
+        "h in the data's units; none chooses it by leave-one-out likelihood", default=None, above=0
+    )
 
-    def __init__(
-        self, spec: Spec, conditional: bool = False, bandwidth: float | None = None
-    ) -> None:
-        super().__init__(spec, conditional)
-        if bandwidth is not None and not (
-            isinstance(bandwidth, int | float) and 0 < bandwidth < math.inf
-        ):
+    def setup(self) -> None:
+        """Begin with one row of zeros."""
+        spec = self.spec
+        if (spec.levels or 0) > MOST_LEVELS:
             raise DalmError(
-                f"kde's bandwidth is a positive number, got {bandwidth!r}; None chooses it"
-            )
-        if (spec.levels or 0) > 4096:
-            raise DalmError(
-                "kde keeps a table of all pairs of levels, at most 4096; these data have "
+                f"kde keeps a table of all pairs of levels, at most {MOST_LEVELS}; these data have "
                 f"{spec.levels}. Load them with fewer levels"
             )
-        self.bandwidth = bandwidth
-        self.register_buffer("rows", torch.zeros(1, spec.dims, dtype=spec.dtype))
-        self.register_buffer("labels", torch.zeros(1, dtype=torch.long))
-        self.register_buffer("width", torch.tensor(bandwidth or 1.0, dtype=torch.float64))
+        self.rows: Tensor = nn.Buffer(torch.zeros(1, spec.dims, dtype=spec.dtype))
+        self.labels: Tensor = nn.Buffer(torch.zeros(1, dtype=torch.long))
+        self.width: Tensor = nn.Buffer(torch.tensor(self.bandwidth or 1.0, dtype=torch.float64))
 
-    def passes(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
-        """Remember (N, *spec.shape), and choose the bandwidth."""
-        self.rows = x.flatten(1).to(self.rows)
-        self.labels = (
-            torch.zeros(len(x), dtype=torch.long, device=self.rows.device)
-            if y is None
-            else y.to(self.labels)
-        )
+    def passes(self, work: Work) -> Iterator[Mapping[str, float]]:
+        """Remember all rows, and choose the bandwidth, a pass for each that is tried."""
+        self._remember(work.train)
+        if self.bandwidth is not None:
+            return
+        if not work.number:
+            order = torch.randperm(len(self.rows), generator=work.generator)
+            work.memory["rows"] = order[: max(64, int(COST / self.rows.numel()))]
+        rows = work.memory["rows"].to(self.rows.device)
+        low, high = self._reach()
+        scores = _known(work.memory)
+        while (width := next_trial(scores, low, high)) is not None:
+            scores[width] = self._left_out(width, rows)
+            work.memory["trials"] = torch.tensor(list(scores.items()), dtype=torch.float64)
+            self.width.fill_(max(scores, key=scores.__getitem__))
+            yield {"bandwidth": width, "left-one-out": scores[width] / len(rows)}
+        self.width.fill_(maximise(scores.__getitem__, low, high))
+
+    def _remember(self, batch: Batch) -> None:
+        y = self.condition(batch.y)
+        self.rows = batch.x.flatten(1).to(self.rows)
+        nothing = torch.zeros(len(self.rows), dtype=torch.long, device=self.rows.device)
+        self.labels = nothing if y is None else y.to(self.labels)
         if self.conditional:
-            self.prior = torch.bincount(self.labels, minlength=self.spec.classes).to(
-                self.prior
-            ) / len(x)
-        if self.bandwidth is None:
-            picked = torch.randperm(len(x), generator=generator)[
-                : max(64, int(COST / x.numel()))
-            ].to(self.rows.device)
-            spread = max(self.rows.double().std(0).square().mean().sqrt().item(), 1e-6)
-            levels = self.spec.levels is not None
-            # Sparse levels spread little, but their kernel must be wide enough to reach the next
-            # level.
-            lowest, highest = (0.1, max(spread * 2, 1.0)) if levels else (spread * 1e-4, spread * 2)
-            self.width.fill_(maximise(lambda h: self._left_out(h, picked), lowest, highest))
+            counts = torch.bincount(self.labels, minlength=self.spec.classes)
+            self.prior = counts.to(self.prior) / len(self.labels)
+
+    def _reach(self) -> tuple[float, float]:
+        """The narrowest and the widest bandwidth that may be tried."""
+        spread = max(self.rows.double().std(0).square().mean().sqrt().item(), 1e-6)
+        if self.spec.levels is None:
+            return spread * 1e-4, spread * 2
+        # Sparse levels spread little, but their kernel must be wide enough to reach the next level.
+        return 0.1, max(spread * 2, 1.0)
 
     def _left_out(self, width: float, picked: Tensor) -> float:
-        """Mean leave-one-out log likelihood of the picked rows."""
+        """Total leave-one-out log likelihood of the picked rows."""
         total = 0.0
+        kernel = self._kernel(width)
         for members in self._groups():
             mine = picked[torch.isin(picked, members)]
             if len(mine) and len(members) > 1:
-                rows = self.rows[members]
-                total += (
-                    log_kernel_sums(
-                        self._kernel(width),
-                        self.rows[mine],
-                        rows,
-                        torch.searchsorted(members, mine),
-                    )
-                    .sum()
-                    .item()
-                )
+                own = torch.searchsorted(members, mine)
+                sums = log_kernel_sums(kernel, self.rows[mine], self.rows[members], own)
+                total += sums.sum().item()
         return total
 
     def _groups(self) -> list[Tensor]:
@@ -245,11 +162,9 @@ class KDE(Autoregressive, Estimator):
         return [(self.labels == k).nonzero()[:, 0] for k in range(self.spec.classes)]
 
     def _kernel(self, width: float) -> Kernel:
-        return (
-            RealKernel(width, self.rows)
-            if self.spec.levels is None
-            else LevelKernel(width, self.spec.levels)
-        )
+        if self.spec.levels is None:
+            return RealKernel(width, self.rows)
+        return LevelKernel(width, self.spec.levels)
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         kernel = self._kernel(self.width.item())
@@ -269,18 +184,18 @@ class KDE(Autoregressive, Estimator):
             return self.rows[(place * len(self.rows)).long()]
         counts = torch.bincount(self.labels, minlength=self.spec.classes)
         if not counts[y].all():
-            raise DalmError(
-                f"kde saw no data of class {int(y[counts[y] == 0][0])}, so it cannot sample any"
-            )
+            missing = int(y[counts[y] == 0][0])
+            raise DalmError(f"kde saw no data of class {missing}, so it cannot sample any")
         order = self.labels.argsort(stable=True)
-        return self.rows[order[(counts.cumsum(0) - counts)[y] + (place * counts[y]).long()]]
+        start = counts.cumsum(0) - counts
+        return self.rows[order[start[y] + (place * counts[y]).long()]]
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        index = torch.rand(n, generator=generator, device=self.rows.device, dtype=torch.float64)
-        chosen = self._pick(index, y).double()
-        noisy = chosen + self.width * torch.randn(
-            chosen.shape, generator=generator, device=chosen.device, dtype=torch.float64
-        )
+        device = self.rows.device
+        place = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
+        centres = self._pick(place, y).double()
+        noise = torch.randn(centres.shape, generator=generator, device=device, dtype=torch.float64)
+        noisy = centres + self.width * noise
         if self.spec.levels is not None:
             noisy = noisy.round().clamp(0, self.spec.levels - 1)
         return noisy.view(n, *self.spec.shape)
@@ -296,17 +211,21 @@ class KDE(Autoregressive, Estimator):
             return KernelPredictor(tables, self.rows, n)
         mine = [(y == k).nonzero()[:, 0] for k in y.unique().tolist()]
         parts = [
-            self._predictor(tables, self.rows[self.labels == y[some[0]]], len(some))
-            for some in mine
+            self._predictor(tables, self.rows[self.labels == y[index[0]]], len(index))
+            for index in mine
         ]
         return PerClass(parts, mine)
 
     def _predictor(self, tables: tuple[Tensor, Tensor], rows: Tensor, n: int) -> Predictor:
-        """A class that was never seen gives every datum no probability; for the coder all levels
-        are then alike.
+        """Of one class. One that was never seen gives every datum no probability; for the coder
+        all levels are then alike.
         """
-        return (
-            KernelPredictor(tables, rows, n)
-            if len(rows)
-            else Independent(tables[0].new_ones(self.spec.dims, len(tables[0])), n)
-        )
+        if len(rows):
+            return KernelPredictor(tables, rows, n)
+        return Independent(tables[0].new_ones(self.spec.dims, len(tables[0])), n)
+
+
+def _known(memory: Mapping[str, Tensor]) -> dict[float, float]:
+    """The bandwidths that were tried, and what came of them."""
+    trials = memory.get("trials")
+    return {} if trials is None else dict(trials.tolist())

@@ -18,6 +18,7 @@ so that an image costs one pass in all instead of one pass for each pixel.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, cast, final
 
@@ -25,53 +26,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dalm.core import Autoregressive, Learner, Loss, Recipe, Spec, among, within
+from dalm.core import Autoregressive, Completer, Learner, Recipe, Step, Turn
 from dalm.errors import DalmError
 from dalm.exact import ExactArithmetic, Predictor
-from dalm.nn import HorizontalConv, VerticalConv, image_grid, pointwise
+from dalm.nn import GatedLayer, HorizontalConv, VerticalConv, gate, image_grid, pointwise
+from dalm.options import Options, option
 from dalm.probability import BernoulliHead, CategoricalHead, LevelsHead, LogisticMixtureHead
-
-
-def gate(x: Tensor, channels: int = 1) -> Tensor:
-    """tanh(a) ⊙ σ(b) of the two halves of the channels, which are the axis named."""
-    a, b = x.chunk(2, channels)
-    return a.tanh() * b.sigmoid()
-
-
-class GatedLayer(nn.Module):
-    """One layer of both stacks, each with a residual connection.
-
-    Args:
-        width: channels of each stack.
-        size: kernel width, odd; the kernel sees (size + 1) / 2 rows, this one included.
-        classes: labels to condition on, 0 for none.
-        dropout: share of activations dropped before each convolution.
-    """
-
-    def __init__(self, width: int, size: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.rows = VerticalConv(width, 2 * width, height=(size + 1) // 2, width=size)
-        self.columns = HorizontalConv(width, 2 * width, width=(size + 1) // 2)
-        self.link = nn.Conv2d(2 * width, 2 * width, 1)
-        self.out = nn.Conv2d(width, width, 1)
-        self.label = nn.Embedding(classes, 4 * width) if classes else None
-        self.drop = nn.Dropout(dropout)
-
-    def labelled(self, y: Tensor | None, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Both stacks, (B, 2 width, H, W) or (…, B, 2 width) each, with what the class adds to
-        them.
-        """
-        if self.label is None or y is None:
-            return v, h
-        above, left = self.label(y)[(..., None, None) if v.dim() == 4 else ...].chunk(2, 1)
-        return v + above, h + left
-
-    def forward(self, v: Tensor, h: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Both stacks, (B, width, H, W) each."""
-        seen = self.rows(self.drop(v))
-        above, left = self.labelled(y, seen, self.columns(self.drop(h)) + self.link(seen))
-        return v + gate(above), h + self.out(gate(left))
-
 
 TOGETHER = 128
 """Images of which a row is worked on at once: few enough for the processor's cache."""
@@ -147,24 +107,21 @@ class IncrementalDecoder:
         return pointwise(self.net.head, F.relu(pointwise(self.net.mix, F.relu(h))))
 
 
+class Sampling(Options, owner="pixelcnn"):
+    """What may be asked of a call of `sample`."""
+
+    temperature: float = option(
+        "of each pixel's distribution: below 1 nearer to the likeliest level", default=1.0, above=0
+    )
+
+
 @final
-class PixelCNN(Autoregressive, Learner):
-    """Autoregressive image model with gated causal convolutions.
+class PixelCNN(Autoregressive, Completer, Learner):
+    """Autoregressive model of discrete images (C, H, W), (H, W) or vectors (D,).
 
-    Args:
-        spec: discrete data, an image (C, H, W), (H, W) or a vector (D,).
-        conditional: learn P(x|y) for each class.
-        width: channels of each stack; 0 chooses 64 for images of at most 256 pixels and 32 for
-            larger ones.
-        depth: gated layers; 0 chooses 5 or 7, likewise.
-        kernel: width of their kernels, odd.
-        output: `"categorical"` (one channel), `"logistic"` (a mixture of discretised logistics) or
-            `"auto"`.
-        components: logistics in the mixture.
-        dropout: share of activations dropped in training; `None` chooses 0.3 or 0, likewise.
-
+    >>> from dalm.core import Spec
     >>> model = PixelCNN(Spec((1, 2, 2), levels=3), width=8, depth=1)
-    >>> model.sample(5).shape
+    >>> model.sample(5, temperature=0.5).shape
     torch.Size([5, 1, 2, 2])
     """
 
@@ -173,64 +130,64 @@ class PixelCNN(Autoregressive, Learner):
     paper = "van den Oord et al., Conditional image generation with PixelCNN decoders"
     likelihood = "exact"
     recipe = Recipe(lr=4e-3, batch_size=16, precision="bfloat16")
+    units = {"loss": "nats/entry"}
+    sampling = Sampling
+    conditional: bool = option("learn P(x|y) for each class", default=False)
+    width: int = option(
+        "channels of each stack; 0 chooses 64 up to 256 pixels, else 32", default=0, at_least=0
+    )
+    depth: int = option("gated layers; 0 chooses 5 or 7, likewise", default=0, at_least=0)
+    kernel: int = option("width of their kernels, odd", default=3, at_least=1)
+    output: Literal["auto", "categorical", "logistic"] = option(
+        "levels of one channel, a mixture of discretised logistics, or what suits", default="auto"
+    )
+    components: int = option("logistics in the mixture", default=10, at_least=1)
+    dropout: float | None = option(
+        "share of activations dropped in training; none chooses 0.3 or 0, likewise",
+        default=None,
+        at_least=0,
+        at_most=0.99,
+    )
 
-    def __init__(
-        self,
-        spec: Spec,
-        conditional: bool = False,
-        width: int = 0,
-        depth: int = 0,
-        kernel: int = 3,
-        output: Literal["auto", "categorical", "logistic"] = "auto",
-        components: int = 10,
-        dropout: float | None = None,
-    ) -> None:
-        super().__init__(spec, conditional)
-        self.width = width
-        self.depth = depth
-        self.kernel = kernel
-        self.output = output
-        self.components = components
-        self.dropout = dropout
-        within(self.family, 0, width=width, depth=depth)
-        within(self.family, 1, kernel=kernel, components=components)
-        within(self.family, 0.0, 0.99, dropout=dropout or 0.0)
-        among(self.family, "auto", "categorical", "logistic", output=output)
-        if kernel % 2 == 0:
-            raise DalmError(f"pixelcnn needs an odd kernel, got {kernel}; {kernel + 1} would work")
-        if spec.levels is None:
+    def setup(self) -> None:
+        """Build both stacks."""
+        if self.kernel % 2 == 0:
+            raise DalmError(
+                f"pixelcnn needs an odd kernel, got {self.kernel}; {self.kernel + 1} would work"
+            )
+        if self.spec.levels is None:
             raise DalmError(
                 "pixelcnn needs discrete data, got real numbers; bring them to levels, or use a vae"
             )
-        self.grid = image_grid(spec, self.family)
-        self.levels = spec.levels
+        self.grid = image_grid(self.spec, self.family)
+        self.levels = self.spec.levels
         channels, height, columns = self.grid
         small = height * columns <= 256
-        width = width or (64 if small else 32)
-        depth = depth or (5 if small else 7)
-        dropped = 0.3 * small if dropout is None else dropout
+        width = self.width or (64 if small else 32)
+        depth = self.depth or (5 if small else 7)
+        dropout = 0.3 * small if self.dropout is None else self.dropout
         if small:
             self.recipe = replace(self.recipe, lr=2e-3)
-        self.output_head = self._output(channels)
+        self.output_head = self._output_head(channels)
         seen = channels if self.levels == 2 else 3 * channels
-        self.above = VerticalConv(seen, width, height=3, width=2 * kernel + 1)
-        self.left = HorizontalConv(seen, width, width=kernel + 1)
+        self.above = VerticalConv(seen, width, height=3, width=2 * self.kernel + 1)
+        self.left = HorizontalConv(seen, width, width=self.kernel + 1)
         self.place = nn.Parameter(torch.zeros(1, width, height, columns))
-        classes = spec.classes if conditional else 0
-        self.layers = nn.ModuleList(
-            GatedLayer(width, kernel, classes, dropped) for _ in range(depth)
-        )
+        classes = self.spec.classes if self.conditional else 0
+        layers = (GatedLayer(width, self.kernel, classes, dropout) for _ in range(depth))
+        self.layers = nn.ModuleList(layers)
         self.mix = nn.Conv2d(width, 2 * width, 1)
         self.head = nn.Conv2d(2 * width, self.output_head.size, 1)
 
-    def _output(self, channels: int) -> LevelsHead:
+    def _output_head(self, channels: int) -> LevelsHead:
         levels = self.levels
         if self.output == "categorical" and channels > 1:
             raise DalmError(
                 f"pixelcnn's categorical output needs one channel, got {channels}; use "
                 "output='logistic'"
             )
-        if self.output == "logistic" or channels > 1 or (self.output == "auto" and levels > 256):
+        many = self.output == "auto" and levels > 256
+        if self.output == "logistic" or channels > 1 or many:
             return LogisticMixtureHead(channels, levels, self.components)
         return BernoulliHead(channels) if levels == 2 else CategoricalHead(channels, levels)
 
@@ -241,16 +198,22 @@ class PixelCNN(Autoregressive, Learner):
         scaled = x.to(self.dtype) * (2 / (self.levels - 1)) - 1
         if self.levels == 2:
             return scaled
-        return torch.cat([scaled, (x == 0).to(scaled), (x == self.levels - 1).to(scaled)], 1)
+        lowest = (x == 0).to(scaled)
+        highest = (x == self.levels - 1).to(scaled)
+        return torch.cat([scaled, lowest, highest], 1)
 
     def params(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Output parameters of every pixel given the pixels before it, (B, size, H, W)."""
+        """Output parameters of every pixel given the pixels before it, (B, size, H, W).
+
+        Args:
+            x: levels, (B, *spec.shape).
+            y: labels (B,), if the model is conditional.
+        """
         seen = self.preprocess(x.view(-1, *self.grid))
+        # The place keeps both stacks in half precision where autocast chose it for convolutions.
         v = self.above(F.pad(seen, (0, 0, 1, 0))[:, :, :-1])
         h = self.left(F.pad(seen, (1, 0))[:, :, :, :-1])
-        place = self.place.to(
-            v.dtype
-        )  # keeps both stacks in half precision when autocast chose it for the convolutions
+        place = self.place.to(v.dtype)
         v = v + place
         h = h + place
         for layer in self.layers:
@@ -258,25 +221,64 @@ class PixelCNN(Autoregressive, Learner):
         return self.head(F.relu(self.mix(F.relu(h)))).to(self.dtype)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Log probability of each datum, (B,): network and output in one graph, because compiling
-        them together pays.
+        """Log probability of each datum, (B,).
+
+        Network and output are one graph, because compiling them together pays.
+
+        Args:
+            x: levels, (B, *spec.shape).
+            y: labels (B,), if the model is conditional.
         """
         return self.output_head.log_prob(self.params(x, y), x.view(-1, *self.grid))
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        out: Tensor = self(x, y)
-        return out
+        nats: Tensor = self(x, y)
+        return nats
 
-    def losses(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> list[Loss]:
-        """Nats per entry."""
-        return [(list(self.parameters()), lambda: -self(x, y).mean() / self.spec.dims)]
+    def turns(self, step: Step) -> Iterator[Turn]:
+        """Minimise the negative log likelihood."""
+        x, y, _ = step.batch()
+        yield Turn("model", -self(x, self.condition(y)).mean() / self.spec.dims)
 
-    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        walk = IncrementalDecoder(self, n, y)
+    def _sample(
+        self,
+        n: int,
+        y: Tensor | None,
+        generator: torch.Generator | None,
+        options: Sampling = Sampling(),
+    ) -> Tensor:
+        known = torch.zeros(self.grid, dtype=torch.bool)
+        return self._drawn(IncrementalDecoder(self, n, y), known, generator, options.temperature)
+
+    def _complete(
+        self, x: Tensor, known: Tensor, y: Tensor | None, generator: torch.Generator | None
+    ) -> Tensor:
+        flags = known.flatten()[self.order().to(known.device)].long()
+        if (flags.diff() > 0).any():
+            raise DalmError(
+                "pixelcnn draws pixels row by row, so what is given must come before what is "
+                "drawn, such as the upper half of an image"
+            )
+        decoder = IncrementalDecoder(self, len(x), y)
+        decoder.x[:] = x.view(decoder.x.shape)
+        return self._drawn(decoder, known.view(self.grid), generator, 1.0)
+
+    def _drawn(
+        self,
+        decoder: IncrementalDecoder,
+        known: Tensor,
+        generator: torch.Generator | None,
+        temperature: float,
+    ) -> Tensor:
+        """The decoder's images, their unknown entries drawn pixel by pixel."""
         for i, j in itertools.product(range(self.grid[1]), range(self.grid[2])):
-            params = walk.params(i, j)[:, :, None, None]
-            walk.x[:, :, i, j] = self.output_head.sample(params, generator)[:, :, 0, 0]
-        return walk.x.view(n, *self.spec.shape)
+            params = decoder.params(i, j)[:, :, None, None]
+            if temperature != 1:
+                params = self.output_head.at_temperature(params, temperature)
+            pixel = self.output_head.sample(params, generator)[:, :, 0, 0]
+            before = decoder.x[:, :, i, j]
+            decoder.x[:, :, i, j] = torch.where(known[:, i, j].to(before.device), before, pixel)
+        return decoder.x.view(len(decoder.x), *self.spec.shape)
 
     def order(self) -> Tensor:
         """Pixel by pixel, the channels of each in turn."""

@@ -12,10 +12,11 @@ import math
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dalm.core import Autoregressive, Estimator, Generative, Spec, within
+from dalm.core import Autoregressive, Completer, Estimator, Generative, Work
 from dalm.exact import Independent, Predictor, fixed
+from dalm.options import option
 
 
 @final
@@ -23,7 +24,8 @@ class Copycat(Estimator):
     """Returns remembered rows, each once before any twice. It has no density.
 
     >>> model = Copycat(Spec((1,)))
-    >>> model.passes(torch.tensor([[7.0]]), None, torch.Generator())
+    >>> model.passes(Work(Batch(torch.tensor([[7.0]]))))
+    ()
     >>> model.sample(2)
     tensor([[7.],
             [7.]])
@@ -32,38 +34,34 @@ class Copycat(Estimator):
     family = "copycat"
     year = 1956
     paper = "the training set itself: a bootstrap sample"
-    rows: Tensor
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        self.register_buffer("rows", torch.zeros(1, *spec.shape, dtype=spec.dtype))
+    def setup(self) -> None:
+        """Begin with one row of zeros."""
+        self.rows: Tensor = nn.Buffer(torch.zeros(1, *self.spec.shape, dtype=self.spec.dtype))
 
-    def passes(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
-        """Remember (N, *spec.shape)."""
-        self.rows = x.to(self.rows)
+    def passes(self, work: Work) -> tuple[()]:
+        """Remember all rows."""
+        self.rows = work.train.x.to(self.rows)
+        return ()
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        rounds = [
-            torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
-            for _ in range(-(-n // len(self.rows)))
-        ]
+        rounds = [self._shuffled(generator) for _ in range(-(-n // len(self.rows)))]
         return self.rows[torch.cat(rounds)[:n]] if n else self.rows[:0]
+
+    def _shuffled(self, generator: torch.Generator | None) -> Tensor:
+        return torch.randperm(len(self.rows), generator=generator, device=self.rows.device)
 
 
 @final
-class Histogram(Autoregressive, Estimator):
-    """Independent entries, each with its own histogram, one count added to every bin (Laplace
-    1774).
+class Histogram(Autoregressive, Completer, Estimator):
+    """Independent entries, each with its own histogram, one count added to every bin (Laplace).
 
     Real entries have `bins` equal bins over the training range, mixed with 1 % of a normal of twice
     the spread, so that no datum is impossible.
 
-    Args:
-        spec: what one datum is.
-        bins: bins of a real entry.
-
     >>> model = Histogram(Spec((1,), levels=2))
-    >>> model.passes(torch.tensor([[1], [1]], dtype=torch.uint8), None, torch.Generator())
+    >>> model.passes(Work(Batch(torch.tensor([[1], [1]], dtype=torch.uint8))))
+    ()
     >>> model.log_prob(torch.tensor([[1]], dtype=torch.uint8)).exp()  # (2 + 1) / (2 + 2)
     tensor([0.7500], dtype=torch.float64)
     """
@@ -72,27 +70,22 @@ class Histogram(Autoregressive, Estimator):
     year = 1774
     paper = "Laplace, rule of succession"
     likelihood = "exact"
-    log_mass: Tensor
-    low: Tensor
-    step: Tensor
-    normal: Tensor
+    bins: int = option("bins of a real entry", default=64, at_least=1)
 
-    def __init__(self, spec: Spec, bins: int = 64) -> None:
-        super().__init__(spec)
-        within(self.family, 1, bins=bins)
-        self.bins = bins
-        count = spec.levels or bins
-        self.register_buffer(
-            "log_mass", torch.full((spec.dims, count), -math.log(count), dtype=torch.float64)
-        )
-        self.register_buffer("low", torch.zeros(spec.dims, dtype=torch.float64))
-        self.register_buffer("step", torch.ones(spec.dims, dtype=torch.float64))
-        self.register_buffer(
-            "normal", torch.stack([torch.zeros(spec.dims), torch.ones(spec.dims)]).double()
-        )
+    def setup(self) -> None:
+        """Begin with all bins alike."""
+        dims = self.spec.dims
+        count = self.spec.levels or self.bins
+        mass = torch.full((dims, count), -math.log(count), dtype=torch.float64)
+        self.log_mass: Tensor = nn.Buffer(mass)
+        self.low: Tensor = nn.Buffer(torch.zeros(dims, dtype=torch.float64))
+        self.step: Tensor = nn.Buffer(torch.ones(dims, dtype=torch.float64))
+        normal = torch.stack([torch.zeros(dims), torch.ones(dims)]).double()
+        self.normal: Tensor = nn.Buffer(normal)
 
-    def passes(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
-        """Count (N, *spec.shape)."""
+    def passes(self, work: Work) -> tuple[()]:
+        """Count all rows."""
+        x = work.train.x
         blocks = x.flatten(1).split(4096)  # so that memory does not grow with the data
         if self.spec.levels is None:
             self._measure(x.flatten(1).to(self.low))
@@ -101,6 +94,7 @@ class Histogram(Autoregressive, Estimator):
             index = self._bin(flat.to(self.low)).clamp(0, counts.shape[1] - 1).T
             counts.scatter_add_(1, index, torch.ones_like(index, dtype=counts.dtype))
         self.log_mass = (counts / counts.sum(1, keepdim=True)).log()
+        return ()
 
     def _measure(self, flat: Tensor) -> None:
         """Take the range of each real entry."""
@@ -117,40 +111,41 @@ class Histogram(Autoregressive, Estimator):
         inside = self.log_mass.T.gather(0, index.clamp(0, self.log_mass.shape[1] - 1))
         if self.spec.levels is not None:
             return inside.sum(1)
-        inside = (inside - self.step.log()).where((index >= 0) & (index < self.bins), -torch.inf)
+        reached = (index >= 0) & (index < self.bins)
+        inside = (inside - self.step.log()).where(reached, -torch.inf)
         tails = torch.distributions.Normal(*self.normal).log_prob(flat)
         return torch.logaddexp(inside + math.log(0.99), tails + math.log(0.01)).sum(1)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         if not n:
             return self.low.new_zeros(0, *self.spec.shape)
-        index = torch.multinomial(self.log_mass.exp(), n, replacement=True, generator=generator).T
+        mass = self.log_mass.exp()
+        index = torch.multinomial(mass, n, replacement=True, generator=generator).T
         if self.spec.levels is not None:
             return index.reshape(n, *self.spec.shape)
         place, choice, tail = torch.empty(3, n, self.spec.dims).to(self.low)
-        (
-            place.uniform_(generator=generator),
-            choice.uniform_(generator=generator),
-            tail.normal_(generator=generator),
-        )
-        x = torch.where(
-            choice < 0.99,
-            self.low + (index + place) * self.step,
-            self.normal[0] + self.normal[1] * tail,
-        )
-        return x.view(n, *self.spec.shape)
+        place.uniform_(generator=generator)
+        choice.uniform_(generator=generator)
+        tail.normal_(generator=generator)
+        inside = self.low + (index + place) * self.step
+        outside = self.normal[0] + self.normal[1] * tail
+        return torch.where(choice < 0.99, inside, outside).view(n, *self.spec.shape)
+
+    def _complete(
+        self, x: Tensor, known: Tensor, y: Tensor | None, generator: torch.Generator | None
+    ) -> Tensor:
+        """Entries know nothing of each other, so the unknown ones are drawn as ever."""
+        return torch.where(known, x, self._sample(len(x), y, generator).to(x.dtype))
 
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """The histograms."""
-        return Independent(
-            fixed.whole(fixed.exp(self.log_mass - self.log_mass.amax(1, keepdim=True))), n
-        )
+        mass = fixed.exp(self.log_mass - self.log_mass.amax(1, keepdim=True))
+        return Independent(fixed.whole(mass), n)
 
 
 @final
-class Noise(Autoregressive, Estimator):
-    """White noise: every level equally likely, or a normal with one mean and one spread for all
-    real entries.
+class Noise(Autoregressive, Completer, Estimator):
+    """White noise: every level equally likely, or one normal for all real entries.
 
     >>> Noise(Spec((3,), levels=2)).log_prob(torch.zeros(1, 3, dtype=torch.uint8)).exp()
     tensor([0.1250], dtype=torch.float64)
@@ -160,36 +155,42 @@ class Noise(Autoregressive, Estimator):
     year = 1774
     paper = "Laplace, principle of indifference"
     likelihood = "exact"
-    mean: Tensor
-    spread: Tensor
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("spread", torch.ones((), dtype=torch.float64))
+    def setup(self) -> None:
+        """Begin as a standard normal."""
+        self.mean: Tensor = nn.Buffer(torch.zeros((), dtype=torch.float64))
+        self.spread: Tensor = nn.Buffer(torch.ones((), dtype=torch.float64))
 
-    def passes(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> None:
+    def passes(self, work: Work) -> tuple[()]:
         """Take mean and standard deviation of all entries of real data."""
+        x = work.train.x
         if self.spec.levels is None:
             self.mean = x.mean().to(self.mean)
             self.spread = x.std().to(self.spread)
+        return ()
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         if self.spec.levels is not None:
             return self.mean.new_full((len(x),), -self.spec.dims * math.log(self.spec.levels))
-        return torch.distributions.Normal(self.mean, self.spread).log_prob(x).flatten(1).sum(1)
+        normal = torch.distributions.Normal(self.mean, self.spread)
+        return normal.log_prob(x).flatten(1).sum(1)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         shape = (n, *self.spec.shape)
         if self.spec.levels is not None:
             return torch.randint(self.spec.levels, shape, generator=generator, device=self.device)
-        return self.mean + self.spread * torch.randn(shape, generator=generator, device=self.device)
+        noise = torch.randn(shape, generator=generator, device=self.device)
+        return self.mean + self.spread * noise
+
+    def _complete(
+        self, x: Tensor, known: Tensor, y: Tensor | None, generator: torch.Generator | None
+    ) -> Tensor:
+        return torch.where(known, x, self._sample(len(x), y, generator).to(x.dtype))
 
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """All levels alike."""
-        return Independent(
-            self.mean.new_ones(1, self.spec.levels or 1).expand(self.spec.dims, -1), n
-        )
+        weights = self.mean.new_ones(1, self.spec.levels or 1)
+        return Independent(weights.expand(self.spec.dims, -1), n)
 
 
 REFERENCES: tuple[type[Generative], ...] = (Copycat, Histogram, Noise)

@@ -14,15 +14,26 @@ q(z_k|x).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal, cast, final
 
 import torch
 from torch import Tensor, nn
 
-from dalm.core import Latent, Learner, Loss, Recipe, Spec, Variational, among, within
+from dalm.core import Learner, Recipe, Spec, Step, Turn, Variational
 from dalm.errors import DalmError
 from dalm.exact import ExactArithmetic, Predictor
-from dalm.nn import Down, Standardise, Up, concat_condition, image_grid, mlp, one_hot, pyramid_sizes
+from dalm.nn import (
+    Down,
+    Standardise,
+    Up,
+    concat_condition,
+    image_grid,
+    mlp,
+    one_hot,
+    pyramid_sizes,
+)
+from dalm.options import option
 from dalm.probability import (
     BernoulliHead,
     CategoricalHead,
@@ -34,20 +45,8 @@ from dalm.probability import (
 
 
 @final
-class VAE(Variational, Latent, Learner):
+class VAE(Variational, Learner):
     """Latent-variable model with a Gaussian encoder.
-
-    Args:
-        spec: what one datum is.
-        conditional: learn P(x|y) for each class.
-        latent: dimension of z.
-        net: `"mlp"`, `"conv"` (images), or `"auto"`: conv for images of at least 8 × 8.
-        width: hidden units of the perceptron, or channels of the convolutions at full size.
-        depth: hidden layers of the perceptron.
-        output: `"bernoulli"` (two levels), `"categorical"`, `"logistic"` (discretised), `"normal"`
-            (real), or `"auto"`.
-        components: logistics in the mixture of the logistic output.
-        samples: draws of z that `log_prob` averages.
 
     >>> model = VAE(Spec((1, 8, 8), levels=17), latent=4)
     >>> model.encode(model.sample(3)).shape
@@ -58,78 +57,84 @@ class VAE(Variational, Latent, Learner):
     year = 2014
     paper = "Kingma & Welling, Auto-encoding variational Bayes"
     recipe = Recipe(lr=2e-3, batch_size=64, precision="bfloat16")
+    units = {
+        "loss": "nats/entry",
+        "reconstruction": "nats/entry",
+        "divergence": "nats/entry",
+    }
+    conditional: bool = option("learn P(x|y) for each class", default=False)
+    latent: int = option("dimension of z", default=16, at_least=1)
+    net: Literal["auto", "mlp", "conv"] = option(
+        "perceptron, convolutions (images), or the latter for images of at least 8 × 8",
+        default="auto",
+    )
+    width: int = option(
+        "hidden units of the perceptron, or channels of the convolutions at full size; 0 chooses",
+        default=0,
+        at_least=0,
+    )
+    depth: int = option("hidden layers of the perceptron", default=2, at_least=1)
+    output: Literal["auto", "bernoulli", "categorical", "logistic", "normal"] = option(
+        "distribution of an entry given z: two levels, any levels, discretised, real; auto suits "
+        "the data",
+        default="auto",
+    )
+    components: int = option("logistics in the mixture of that output", default=1, at_least=1)
+    samples: int = option("draws of z that log_prob averages", default=4, at_least=1)
 
-    def __init__(
-        self,
-        spec: Spec,
-        conditional: bool = False,
-        latent: int = 16,
-        net: Literal["auto", "mlp", "conv"] = "auto",
-        width: int = 0,
-        depth: int = 2,
-        output: Literal["auto", "bernoulli", "categorical", "logistic", "normal"] = "auto",
-        components: int = 1,
-        samples: int = 4,
-    ) -> None:
-        super().__init__(spec, conditional)
-        self.latent = latent
-        self.net = net
-        self.width = width
-        self.depth = depth
-        self.output = output
-        self.components = components
-        self.samples = samples
-        within(self.family, 1, latent=latent, depth=depth, components=components, samples=samples)
-        within(self.family, 0, width=width)
-        among(self.family, "auto", "mlp", "conv", net=net)
-        among(self.family, "auto", "bernoulli", "categorical", "logistic", "normal", output=output)
-        self.grid = image_grid(spec, self.family)
-        self.output_head = self._output(self.grid[0])
-        self.scale = Standardise(spec)
-        classes = spec.classes if conditional else 0
-        if net == "conv" or (net == "auto" and min(self.grid[1:]) >= 8):
-            sizes = pyramid_sizes(*self.grid[1:], smallest=5)
-            self.encoder: nn.Module = Down(self.grid[0] + classes, 2 * latent, sizes, width or 32)
-            self.decoder: nn.Module = Up(
-                latent + classes, self.output_head.size, sizes, width or 32
-            )
+    def setup(self) -> None:
+        """Build encoder and decoder."""
+        self.grid = image_grid(self.spec, self.family)
+        self.head = self._head(self.grid[0])
+        self.scale = Standardise(self.spec)
+        convolutional = self.net == "auto" and min(self.grid[1:]) >= 8
+        if self.net == "conv" or convolutional:
+            self._convolutions()
         else:
-            hidden = depth * [width or 512]
-            pixels = self.grid[1] * self.grid[2]
-            self.encoder = nn.Sequential(
-                nn.Flatten(), mlp([spec.dims + classes * pixels, *hidden, 2 * latent])
-            )
-            self.decoder = nn.Sequential(
-                mlp([latent + classes, *hidden, self.output_head.size * pixels]),
-                nn.Unflatten(1, (self.output_head.size, *self.grid[1:])),
-            )
+            self._perceptrons()
 
-    def _output(self, channels: int) -> OutputHead:
-        levels = self.spec.levels or 0
-        auto = (
-            "normal"
-            if not levels
-            else "bernoulli"
-            if levels == 2
-            else "categorical"
-            if levels <= 32
-            else "logistic"
+    @property
+    def _classes(self) -> int:
+        return self.spec.classes if self.conditional else 0
+
+    def _convolutions(self) -> None:
+        sizes = pyramid_sizes(*self.grid[1:], smallest=5)
+        width = self.width or 32
+        inputs = self.grid[0] + self._classes
+        self.encoder: nn.Module = Down(inputs, 2 * self.latent, sizes, width)
+        self.decoder: nn.Module = Up(self.latent + self._classes, self.head.size, sizes, width)
+
+    def _perceptrons(self) -> None:
+        hidden = self.depth * [self.width or 512]
+        pixels = self.grid[1] * self.grid[2]
+        inputs = self.spec.dims + self._classes * pixels
+        self.encoder = nn.Sequential(nn.Flatten(), mlp([inputs, *hidden, 2 * self.latent]))
+        self.decoder = nn.Sequential(
+            mlp([self.latent + self._classes, *hidden, self.head.size * pixels]),
+            nn.Unflatten(1, (self.head.size, *self.grid[1:])),
         )
-        name = auto if self.output == "auto" else self.output
+
+    def _head(self, channels: int) -> OutputHead:
+        levels = self.spec.levels or 0
+        suited = suited_head(levels)
+        name = suited if self.output == "auto" else self.output
         if (name == "normal") != (levels == 0) or (name == "bernoulli" and levels != 2):
             raise DalmError(
-                f"vae's output {name!r} does not suit {levels or 'real'} levels; {auto!r} would "
+                f"vae's output {name!r} does not suit {levels or 'real'} levels; {suited!r} would "
                 "work"
             )
         if name == "normal":
             return NormalHead(channels)
         if name == "bernoulli":
             return BernoulliHead(channels)
-        return (
-            CategoricalHead(channels, levels)
-            if name == "categorical"
-            else LogisticMixtureHead(channels, levels, self.components)
-        )
+        if name == "categorical":
+            return CategoricalHead(channels, levels)
+        return LogisticMixtureHead(channels, levels, self.components)
+
+    @property
+    def codes(self) -> Spec:
+        """A vector of real numbers."""
+        return Spec((self.latent,))
 
     def adapt(self, x: Tensor, y: Tensor | None) -> None:
         """Take class frequencies, and the scale of real data."""
@@ -142,40 +147,54 @@ class VAE(Variational, Latent, Learner):
     def posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation of q(z|x), (B, latent) each."""
         scaled = self.scale(x).view(-1, *self.grid)
-        mean, log_std = (
-            self.encoder(concat_condition(scaled, self._label(y, scaled)))
-            .to(scaled.dtype)
-            .chunk(2, 1)
-        )
+        outputs = self.encoder(concat_condition(scaled, self._label(y, scaled)))
+        mean, log_std = outputs.to(scaled.dtype).chunk(2, 1)
         return mean, log_std.clamp(-7, 4)
+
+    def _params(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Parameters of the output at each pixel."""
+        params: Tensor = self.decoder(concat_condition(z, self._label(y, z)))
+        return params
 
     def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
         """Log p(x|z), (B,) nats in data space."""
-        params = self.decoder(concat_condition(z, self._label(y, z))).to(z.dtype)
+        params = self._params(z, y).to(z.dtype)
         if self.spec.levels is not None:
-            return self.output_head.log_prob(params, x.view(-1, *self.grid))
-        return (
-            self.output_head.log_prob(params, self.scale(x).view(-1, *self.grid))
-            + self.scale.log_volume()
-        )
+            return self.head.log_prob(params, x.view(-1, *self.grid))
+        scaled = self.scale(x).view(-1, *self.grid)
+        return self.head.log_prob(params, scaled) + self.scale.log_volume()
 
-    def elbo(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Evidence lower bound of each datum from one draw of z, the divergence in closed form,
-        (B,) nats.
+    def bound(
+        self, x: Tensor, y: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The two terms of the evidence lower bound from one draw of z, (B,) nats each.
+
+        Args:
+            x: data, (B, *spec.shape).
+            y: labels (B,), if the model is conditional.
+            generator: of the draw.
+
+        Returns:
+            log p(x|z), and the divergence of the posterior from the prior in closed form; the bound
+            is their difference.
         """
         mean, log_std = self.posterior(x, y)
         z = mean + log_std.exp() * noise(mean, generator)
         divergence = (mean.square() + (2 * log_std).exp() - 1).sum(1) / 2 - log_std.sum(1)
-        return self.log_likelihood(x, z, y) - divergence
+        return self.log_likelihood(x, z, y), divergence
 
-    def losses(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> list[Loss]:
-        """Negative bound in nats per entry."""
-        return [
-            (list(self.parameters()), lambda: -self.elbo(x, y, generator).mean() / self.spec.dims)
-        ]
+    def turns(self, step: Step) -> Iterator[Turn]:
+        """Minimise the negative bound."""
+        x, y, _ = step.batch()
+        likelihood, divergence = self.bound(x, self.condition(y), step.generator)
+        loss = -(likelihood - divergence).mean() / self.spec.dims
+        reconstruction = -likelihood.detach().mean() / self.spec.dims
+        coded = divergence.detach().mean() / self.spec.dims
+        yield Turn("model", loss, {"reconstruction": reconstruction, "divergence": coded})
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        return torch.stack([self.elbo(x, y, generator) for _ in range(self.samples)]).mean(0)
+        draws = [self.bound(x, y, generator) for _ in range(self.samples)]
+        return torch.stack([likelihood - divergence for likelihood, divergence in draws]).mean(0)
 
     def _importance_bound(
         self, x: Tensor, y: Tensor | None, samples: int, generator: torch.Generator
@@ -200,15 +219,11 @@ class VAE(Variational, Latent, Learner):
         return self.posterior(x, y)[0]
 
     def _decode(self, z: Tensor, y: Tensor | None) -> Tensor:
-        return self._units(
-            self.output_head.mean(self.decoder(concat_condition(z, self._label(y, z))))
-        )
+        return self._units(self.head.mean(self._params(z, y)))
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         z = noise(self.scale.shift.new_zeros(n, self.latent), generator)
-        return self._units(
-            self.output_head.sample(self.decoder(concat_condition(z, self._label(y, z))), generator)
-        )
+        return self._units(self.head.sample(self._params(z, y), generator))
 
     def approximate_posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z|x), in exact arithmetic."""
@@ -219,11 +234,8 @@ class VAE(Variational, Latent, Learner):
     def predictor_given(self, z: Tensor, y: Tensor | None) -> Predictor:
         """All pixels of a channel at once, given the code."""
         with ExactArithmetic(self.decoder):
-            return ChannelPredictor(
-                cast(LevelsHead, self.output_head),
-                self.decoder(concat_condition(z, self._label(y, z))),
-                self.grid[0],
-            )
+            params = self._params(z, y)
+        return ChannelPredictor(cast(LevelsHead, self.head), params, self.grid[0])
 
     def _units(self, x: Tensor) -> Tensor:
         x = x.view(-1, *self.spec.shape)
@@ -233,8 +245,8 @@ class VAE(Variational, Latent, Learner):
 class ChannelPredictor:
     """Tables of one channel of an image after another, given all their parameters."""
 
-    def __init__(self, output_head: LevelsHead, params: Tensor, channels: int) -> None:
-        self.output_head = output_head
+    def __init__(self, head: LevelsHead, params: Tensor, channels: int) -> None:
+        self.head = head
         self.params = params
         self.channel = 0
         self.x = torch.zeros(
@@ -243,12 +255,21 @@ class ChannelPredictor:
 
     def predict(self) -> Tensor:
         """(n, H W, levels)."""
-        return self.output_head.table(self.params, self.x, self.channel).flatten(1, -2)
+        return self.head.table(self.params, self.x, self.channel).flatten(1, -2)
 
     def update(self, values: Tensor) -> None:
         """(n, H W)."""
         self.x[:, self.channel] = values.view(self.x[:, 0].shape)
         self.channel += 1
+
+
+def suited_head(levels: int) -> str:
+    """The output that suits data of so many levels, 0 for real numbers."""
+    if not levels:
+        return "normal"
+    if levels == 2:
+        return "bernoulli"
+    return "categorical" if levels <= 32 else "logistic"
 
 
 def noise(like: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -46,6 +46,9 @@ class LevelsHead(OutputHead, Protocol):
         it are known; see `dalm.exact.fixed`.
         """
 
+    def at_temperature(self, params: Tensor, temperature: float) -> Tensor:
+        """Parameters of the distribution raised to 1 / temperature, or as near as it comes."""
+
 
 def uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Uniform noise strictly inside (0, 1), shaped like `like`."""
@@ -84,6 +87,10 @@ class BernoulliHead:
         """P(x = 1)."""
         return params.sigmoid()
 
+    def at_temperature(self, params: Tensor, temperature: float) -> Tensor:
+        """Logits closer to 0 or farther from it."""
+        return params / temperature
+
     def table(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
         """Two levels."""
         return fixed.binary_table(fixed.sigmoid(params[:, channel]))
@@ -117,6 +124,10 @@ class CategoricalHead:
         """Expected level."""
         weights = self._logits(params).softmax(1)
         return torch.einsum("bl...,l->b...", weights, torch.arange(self.levels).to(params))
+
+    def at_temperature(self, params: Tensor, temperature: float) -> Tensor:
+        """Logits closer to each other or farther apart."""
+        return params / temperature
 
     def table(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
         """The softmax of the logits."""
@@ -160,6 +171,14 @@ class LogisticMixtureHead:
             (scales - 2.3).clamp(-12, 6),
             couplings,
         )
+
+    def at_temperature(self, params: Tensor, temperature: float) -> Tensor:
+        """Logits of the components divided by it, their scales multiplied."""
+        pixels = params.unflatten(1, (self.components, -1)).clone()
+        pixels[:, :, 0] /= temperature
+        scales = slice(1 + self.channels, 1 + 2 * self.channels)
+        pixels[:, :, scales] += math.log(temperature)
+        return pixels.flatten(1, 2)
 
     @property
     def _half(self) -> float:

@@ -3,174 +3,148 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dalm.core import Learner, restore
-from dalm.train.options import Diverged, Options
+from dalm.core import Generative, Learner, Player, restore
+from dalm.errors import DalmError, did_you_mean
+from dalm.train.options import Diverged, FitOptions
 from dalm.train.run import read_tensors, write_tensors
 
 HINT = "A smaller lr or clip=1 may help"
-AVERAGE_EVERY = 8  # steps between updates of the weight average: as good, and an eighth of the cost
+AVERAGE_EVERY = 8
+"""Steps between updates of the weight average: as good, and an eighth of the cost."""
+FUSED = ("Adam", "AdamW", "SGD", "Adagrad")
+Tensors = dict[str, Tensor]
 
 
-def derive_seed(seed: int, role: str, index: int) -> int:
-    """The seed of one source of randomness, a function of the run's seed alone.
-
-    >>> derive_seed(0, "noise", 1) != derive_seed(0, "noise", 2)
-    True
-    """
-    return int.from_bytes(
-        hashlib.blake2b(f"{seed}/{role}/{index}".encode(), digest_size=7).digest(), "big"
-    )
-
-
-class Batches:
-    """Rows of training data in an order that depends on seed and step alone.
+def resolved_players(model: Learner, options: FitOptions) -> dict[str, dict[str, Any]]:
+    """How each player is optimised, in full, as a run keeps it.
 
     Args:
-        x: (N, *shape).
-        y: (N,) or None.
-        size: rows in a batch, at most N.
-        seed: of the order.
-        device: where batches go.
+        model: whose players they are.
+        options: what decides where a player says nothing.
     """
+    return {name: _resolved(player, options) for name, player in model.players().items()}
 
-    def __init__(self, x: Tensor, y: Tensor | None, size: int, seed: int, device: str) -> None:
-        keep = device != "cpu" and x.nbytes < 2**31  # small enough to live on the accelerator
-        self.x, self.y = (x.to(device), None if y is None else y.to(device)) if keep else (x, y)
-        self.size = size
-        self.seed = seed
-        self.device = device
-        self.epoch = -1
-        self.order = torch.empty(0, dtype=torch.long)
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """The batch of a step."""
-        epoch, place = divmod(step, len(self.x) // self.size)
-        if epoch != self.epoch:
-            generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
-            self.order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
-            self.epoch = epoch
-        index = self.order[place * self.size : (place + 1) * self.size]
-        return self.x[index].to(self.device), None if self.y is None else self.y[index].to(
-            self.device
+def _resolved(player: Player, options: FitOptions) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "optimiser": player.optimiser,
+        "lr": player.lr * (options.lr or 0.0),
+        "betas": None if player.betas is None else list(player.betas),
+    }
+    for name in ("clip", "ema", "weight_decay"):
+        own = getattr(player, name)
+        facts[name] = getattr(options, name) if own is None else own
+    return facts
+
+
+def make_optimiser(player: Player, options: FitOptions) -> torch.optim.Optimizer:
+    """The optimiser of a player.
+
+    Args:
+        player: who is optimised.
+        options: of the run.
+
+    Raises:
+        DalmError: torch has no such optimiser.
+    """
+    kind = getattr(torch.optim, player.optimiser, None)
+    if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
+        names = [name for name in torch.optim.__all__ if name[0].isupper()]
+        raise DalmError(
+            f"torch has no optimiser {player.optimiser!r}. {did_you_mean(player.optimiser, names)}"
         )
-
-
-def learning_rate(options: Options, step: int) -> float:
-    """Learning rate of a step.
-
-    >>> learning_rate(Options(steps=100, lr=1.0, schedule="cosine"), 4)
-    1.0
-    """
-    assert options.lr is not None and options.steps is not None
-    warm = min(500, max(1, options.steps // 20))
-    if options.schedule == "constant":
-        return options.lr
-    return (
-        options.lr
-        * min((step + 1) / warm, 1.0)
-        * (1 + math.cos(math.pi * max(0, step - warm) / max(1, options.steps - warm)))
-        / 2
-    )
+    facts = _resolved(player, options)
+    settings: dict[str, Any] = {"lr": facts["lr"], "weight_decay": facts["weight_decay"] or 0.0}
+    if player.betas is not None:
+        settings["betas"] = player.betas
+    if player.optimiser in FUSED:
+        settings["fused"] = True
+    return kind(list(player.parameters), **settings)
 
 
 class State:
-    """Weights, their average, the best average yet, and the optimisers."""
+    """Weights, their average, the best average yet, and the optimisers, of one stage of a fit.
 
-    def __init__(self, model: Learner, options: Options) -> None:
-        self.model = model
+    Args:
+        family: the whole model.
+        options: of the stage, its number of steps among them.
+        stage: which of the family's stages.
+    """
+
+    def __init__(self, family: Generative, options: FitOptions, stage: int = 0) -> None:
+        self.family = family
         self.options = options
+        self.stage = stage
         self.step = 0
         self.seconds = 0.0
-        self.average = copy.deepcopy(model).eval().requires_grad_(False) if options.ema else model
-        self.best: dict[str, Tensor] = {}
+        self.drawn: dict[str, int] = {}
+        self.model = self._part(family)
+        self.players = self.model.players()
+        self.optimisers = {name: make_optimiser(p, options) for name, p in self.players.items()}
+        self.averaged = family
+        if any(self.decay(player) for player in self.players.values()):
+            self.averaged = copy.deepcopy(family).eval().requires_grad_(False)
+        self.average = self._part(self.averaged)
+        self.followers = self.average.players()
+        self.best: Tensors = {}
         self.best_value = math.inf
-        self.since_best = 0
-        self.optimisers: list[torch.optim.AdamW] = []
-        self.loaded: dict[str, dict[str, Tensor]] = {}
+        self.notes: dict[str, Any] = {}
 
-    def optimiser(self, player: int, parameters: list[nn.Parameter]) -> torch.optim.AdamW:
-        """The optimiser of a player, made on first use, with the moments of a loaded checkpoint."""
-        if player == len(self.optimisers):
-            o = self.options
-            betas = self.model.recipe.betas
-            made = torch.optim.AdamW(
-                parameters,
-                lr=o.lr or 0.0,
-                betas=betas,
-                weight_decay=o.weight_decay or 0.0,
-                fused=True,
-            )
-            moments: dict[int, dict[str, Tensor]] = {}
-            for name, value in self.loaded.pop(f"optimiser.{player}", {}).items():
-                index, _, moment = name.partition(".")
-                moments.setdefault(int(index), {})[moment] = value
-            made.load_state_dict(
-                {"state": moments, "param_groups": made.state_dict()["param_groups"]}
-            )
-            self.optimisers.append(made)
-        return self.optimisers[player]
+    def _part(self, family: Generative) -> Learner:
+        model = family.stages()[self.stage].model
+        assert isinstance(model, Learner)
+        return model
+
+    def decay(self, player: Player) -> float:
+        """The decay of a player's average, 0 for none."""
+        return (self.options.ema if player.ema is None else player.ema) or 0.0
+
+    def clip(self, player: Player) -> float:
+        """The largest gradient norm of a player, 0 for none."""
+        return (self.options.clip if player.clip is None else player.clip) or 0.0
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Move the average towards the weights; buffers such as batch statistics are taken as they
-        are.
-        """
-        if self.average is self.model or (
-            self.step % AVERAGE_EVERY and self.step != self.options.steps
-        ):
+        """Move the average towards the weights; buffers such as batch statistics are copied."""
+        last = self.step == self.options.steps
+        if self.averaged is self.family or (self.step % AVERAGE_EVERY and not last):
             return
-        decay = min(self.options.ema or 0.0, (1 + self.step) / (10 + self.step)) ** (
-            self.step % AVERAGE_EVERY or AVERAGE_EVERY
-        )
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.model.parameters()), 1 - decay
-        )
-        for mine, live in zip(self.average.buffers(), self.model.buffers(), strict=True):
-            mine.copy_(live)
+        since = self.step % AVERAGE_EVERY or AVERAGE_EVERY
+        for name, player in self.players.items():
+            decay = min(self.decay(player), (1 + self.step) / (10 + self.step)) ** since
+            means: list[Tensor] = list(self.followers[name].parameters)
+            live: list[Tensor] = list(player.parameters)
+            torch._foreach_lerp_(means, live, 1 - decay)
+        buffers = zip(self.average.buffers(), self.model.buffers(), strict=True)
+        for mine, theirs in buffers:
+            mine.copy_(theirs)
 
-    def early_stop(self, value: float) -> bool:
-        """Keep the average if it is the best by validation; true when patience has run out."""
-        if value < self.best_value:
-            self.best_value = value
-            self.since_best = 0
-            self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
-        else:
-            self.since_best += 1
-        return 0 < self.options.patience <= self.since_best
+    def keep_best(self, value: float) -> None:
+        """Keep the average as the best one yet, by what validation gave."""
+        self.best_value = value
+        self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def result(self) -> dict[str, Tensor]:
+    def roll_back(self) -> bool:
+        """Go back to the best average, if there is one; the optimisers forget their moments."""
+        if not self.best:
+            return False
+        self.model.load_state_dict(self.best)
+        self.average.load_state_dict(self.best)
+        for optimiser in self.optimisers.values():
+            optimiser.state.clear()
+        return True
+
+    def result(self) -> Tensors:
         """The weights to keep: the best average, or the last one where nothing was validated."""
         return self.best or self.average.state_dict()
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        parts: list[tuple[str, dict[str, Any]]] = [
-            ("model", self.model.state_dict()),
-            ("best", self.best),
-        ]
-        if self.average is not self.model:
-            parts.append(("average", self.average.state_dict()))
-        for k, optimiser in enumerate(self.optimisers):
-            moments = optimiser.state_dict()["state"].items()
-            parts.append(
-                (
-                    f"optimiser.{k}",
-                    {f"{i}.{name}": value for i, state in moments for name, value in state.items()},
-                )
-            )
-        parts += [
-            (name, part) for name, part in self.loaded.items() if name.startswith("optimiser.")
-        ]  # of players not stepped yet
-        for prefix, part in parts:
-            yield from ((f"{prefix}/{name}", value) for name, value in part.items())
 
     def check(self) -> None:
         """Raise Diverged if a weight is not finite: a finite loss can have an infinite gradient."""
@@ -181,30 +155,83 @@ class State:
                     f"are kept. {HINT}"
                 )
 
+    def _parts(self) -> dict[str, Mapping[str, Tensor]]:
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "model": self.family.state_dict(),
+            "best": self.best,
+        }
+        if self.averaged is not self.family:
+            parts["average"] = self.averaged.state_dict()
+        for player, optimiser in self.optimisers.items():
+            parts[f"optimiser.{player}"] = _moments(optimiser)
+        return parts
+
     def save(self, path: Path) -> None:
         """Write all of it, if it is sound."""
         self.check()
         note = {
+            "stage": self.stage,
             "step": self.step,
             "seconds": self.seconds,
             "best_value": repr(self.best_value),
-            "since_best": self.since_best,
+            "drawn": self.drawn,
+            "notes": self.notes,
         }
-        write_tensors(path, dict(self._tensors()), note)
+        write_tensors(path, joined(self._parts()), note)
 
     def load(self, path: Path) -> None:
         """Come back to where `save` was."""
         tensors, note = read_tensors(path)
-        parts: dict[str, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            prefix, _, rest = name.partition("/")
-            parts.setdefault(prefix, {})[rest] = value
+        parts = parted(tensors)
         self.step = note["step"]
         self.seconds = note["seconds"]
         self.best_value = float(note["best_value"])
-        self.since_best = note["since_best"]
+        self.drawn = note.get("drawn", {"train": self.step})
+        # A checkpoint of an early version says this much of early stopping.
+        early = {"early stopping": {"since_best": note.get("since_best", 0)}}
+        self.notes = note.get("notes", early)
         self.best = parts.get("best", {})
-        restore(self.model, parts["model"])
-        if self.average is not self.model:
-            restore(self.average, parts["average"])
-        self.loaded = parts
+        restore(self.family, parts["model"])
+        if self.averaged is not self.family:
+            restore(self.averaged, parts["average"])
+        for k, (player, optimiser) in enumerate(self.optimisers.items()):
+            # An early version counted players instead of naming them.
+            known = parts.get(f"optimiser.{player}", parts.get(f"optimiser.{k}", {}))
+            _set_moments(optimiser, known)
+
+
+def joined(parts: Mapping[str, Mapping[str, Tensor]]) -> Tensors:
+    """Named groups of tensors as one, by names with a slash.
+
+    >>> list(joined({"best": {"mean": torch.zeros(1)}}))
+    ['best/mean']
+    """
+    return {f"{part}/{name}": value for part, own in parts.items() for name, value in own.items()}
+
+
+def parted(tensors: Mapping[str, Tensor]) -> dict[str, Tensors]:
+    """The opposite of `joined`."""
+    parts: dict[str, Tensors] = {}
+    for name, value in tensors.items():
+        part, _, rest = name.partition("/")
+        parts.setdefault(part, {})[rest] = value
+    return parts
+
+
+def _moments(optimiser: torch.optim.Optimizer) -> Tensors:
+    states = optimiser.state_dict()["state"]
+    return {
+        f"{index}.{name}": value
+        for index, state in states.items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _set_moments(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
+    moments: dict[int, Tensors] = {}
+    for name, value in tensors.items():
+        index, _, moment = name.partition(".")
+        moments.setdefault(int(index), {})[moment] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": moments, "param_groups": groups})

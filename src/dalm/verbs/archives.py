@@ -19,8 +19,8 @@ from dalm.core import Generative
 from dalm.data import Split
 from dalm.data.files import read_arrays
 from dalm.errors import DalmError
+from dalm.records import Json, atomic_write, runs_below
 from dalm.train import Run
-from dalm.train.run import Json, atomic_write, runs_below
 from dalm.verbs.models import writable
 
 Array = NDArray[np.generic]

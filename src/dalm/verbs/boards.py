@@ -1,9 +1,8 @@
-"""A scoreboard on disk: begun, gone on with, written."""
+"""A comparison's scoreboard: begun, or gone on with."""
 
 from __future__ import annotations
 
 import datetime
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,14 +10,19 @@ import dalm
 from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.metrics import EXPLAIN
-from dalm.records.score import score_records
-from dalm.train import Options, machine, write
-from dalm.train.run import Json, read_signed, require_absent, with_digest
+from dalm.records import (
+    Json,
+    is_reference,
+    machine,
+    read_scoreboard,
+    require_absent,
+    score_records,
+)
+from dalm.records.scoreboard import FILE
+from dalm.train import FitOptions
 
-FILE = "scoreboard.json"
 
-
-def new_board(data: Data, training: Options, conditional: bool) -> Json:
+def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
     """What a scoreboard says of a comparison, still without rows.
 
     Args:
@@ -30,16 +34,15 @@ def new_board(data: Data, training: Options, conditional: bool) -> Json:
         name: getattr(training, name) for name in ("seconds", "steps") if getattr(training, name)
     }
     return {
-        "format": 1,
         "dalm": dalm.__version__,
         "data": data.name,
         "spec": asdict(data.spec) | {"shape": list(data.spec.shape)},
         "fingerprint": data.fingerprint,
         "seed": training.seed,
         "conditional": conditional,
-        "fit": asdict(training),
+        "fit": training.to_dict(),
         "date": datetime.date.today().isoformat(),
-        "machine": machine(str(training.device)),
+        "machine": machine(training.place),
         "budget": budget,
         "notes": list(data.notes),
         "rows": [],
@@ -61,7 +64,7 @@ def rows_there(folder: Path, board: Json, resume: bool) -> list[Json]:
     if not (resume and (folder / FILE).exists()):
         require_absent(folder)
         return []
-    before = read_board(folder)
+    before = read_scoreboard(folder)
     asked_before = _identity(before)
     for name, value in _identity(board).items():
         if name != "device" and asked_before.get(name) != value:
@@ -79,16 +82,6 @@ def _identity(board: Json) -> Json:
 
 def _row_of_today(row: Json) -> Json:
     """A row of any format as it is written now."""
-    kind = "reference" if row.get("reference") else "model"
+    kind = "reference" if is_reference(row) else "model"
     rest = {name: row[name] for name in row if name not in ("bits_per_dim", "metrics")}
     return {"kind": kind} | rest | {"scores": score_records(row)}
-
-
-def read_board(folder: Path) -> Json:
-    """The `scoreboard.json` of a comparison, or DalmError if it was edited or damaged."""
-    return read_signed(folder / FILE, "Restore it, or compare again in another folder")
-
-
-def write_board(folder: Path, board: Json) -> None:
-    """Write `scoreboard.json`, closed by a digest."""
-    write(folder / FILE, json.dumps(with_digest(board), indent=1))

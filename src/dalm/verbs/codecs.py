@@ -18,7 +18,7 @@ from dalm.codec.classic import CODERS, Adaptive, Coder
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.models import Histogram
-from dalm.train.run import Json, read_meta, read_scores, runs_below, unchanged
+from dalm.records import Json, check_weights, read_meta, read_scores, runs_below
 from dalm.verbs.groups import OptionsOf
 
 ALONE = 500  # data that are compressed one by one
@@ -129,7 +129,7 @@ def _weighed(name: str, path: Path, meta: Json, data: Data) -> Iterator[Json]:
     try:
         proof = (read_scores(path, meta) or {}).get("proof") or {}
         if proof.get("bytes"):
-            unchanged(path, meta)
+            check_weights(path, meta)
             size = proof["bytes"] if proof["sealed"] else None
             yield _row(
                 "model", name, data, size, encode_mb_s=proof["encode_mb_s"], error=proof["reason"]

@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
-
 from dalm.core import Generative
 from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.models import FAMILIES, REFERENCES, Copycat
-from dalm.records.score import score_records
-from dalm.train import Diverged, Options
+from dalm.records import Json, read_scores, score_records, write_scoreboard
+from dalm.train import Diverged, FitOptions
 from dalm.train import fit as train
-from dalm.train.options import options as train_options_of
 from dalm.train.options import resolve
-from dalm.train.run import Json, read_scores
-from dalm.verbs.boards import new_board, rows_there, write_board
+from dalm.verbs.boards import new_board, rows_there
 from dalm.verbs.codecs import codecs
 from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
 from dalm.verbs.models import family_of, make
@@ -106,7 +102,7 @@ def compare(
         progress: show progress bars, and rows as they arrive.
         show: called with the rows so far whenever there is a new one.
         data_options: options of `load_data`, if the data are not loaded yet.
-        train_options: see `dalm.train.Options`; the same for all.
+        train_options: see `dalm.train.FitOptions`; the same for all.
         **options: options of both by name, where the name belongs to one of them.
 
     Raises:
@@ -134,7 +130,7 @@ def compare(
                 show(rows)
     if prove and loaded.spec.levels:
         board["codecs"] = _plain(codecs(loaded, runs=folder))
-        write_board(folder, board)
+        write_scoreboard(folder, board)
     return Scoreboard(folder, report([folder]), board)
 
 
@@ -156,9 +152,9 @@ def _models(names: Sequence[str] | None) -> list[Entrant]:
     ]
 
 
-def _training(values: Mapping[str, Any], data: Data) -> Options:
+def _training(values: Mapping[str, Any], data: Data) -> FitOptions:
     """The options of training that all rows share, checked before the first one."""
-    training = resolve(train_options_of(**values), torch.nn.Module(), len(data.train))
+    training = resolve(FitOptions(**values), Copycat(data.spec), len(data.train))
     if training.learn_from != "train":
         raise DalmError(
             "compare chooses itself what each row learns from; leave "
@@ -170,12 +166,12 @@ def _training(values: Mapping[str, Any], data: Data) -> Options:
 def _fill(board: Json, entrants: Sequence[Entrant], settings: Settings) -> Iterator[list[Json]]:
     """Make the rows one after the other, and yield all of them after each."""
     settings.folder.mkdir(parents=True, exist_ok=True)
-    write_board(settings.folder, board)
+    write_scoreboard(settings.folder, board)
     for entrant in entrants:
         row = _row(entrant, settings)
         others = [other for other in board["rows"] if other["name"] != entrant.name]
         board["rows"] = [*others, row]
-        write_board(settings.folder, board)
+        write_scoreboard(settings.folder, board)
         yield board["rows"]
 
 

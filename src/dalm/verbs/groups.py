@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dalm.core import Generative
-from dalm.data import Data, load_data
+from dalm.core import Generative, Recipe
+from dalm.data import Data, data_options, load_data
 from dalm.errors import DalmError, did_you_mean
-from dalm.options import REQUIRED, Declared, Option, Options
-from dalm.train import Options as TrainOptions
+from dalm.options import REQUIRED, Option
+from dalm.train import FitOptions
 
 Values = dict[str, dict[str, Any]]
 """Values of options by group and name."""
 Groups = Mapping[str, Mapping[str, Option]]
 """Options by group and name."""
 
-NO_OPTIONS = ("spec", "source", "cache")
-"""What constructors and `load_data` take besides their options."""
 SHORT = {("data", "seed"): "data_seed"}
 """Short names that differ from an option's own: `seed` alone is that of training."""
 
@@ -53,18 +51,16 @@ def options_of(group: str, family: type[Generative] | None = None) -> dict[str, 
     >>> options_of("data")["size"].name
     'size'
     """
-    targets = {"model": family, "data": load_data, "train": TrainOptions}
-    target = targets[group]
-    declared = declared_by(target) if target else {}
-    return {name: option for name, option in declared.items() if name not in NO_OPTIONS}
+    if group == "data":
+        return data_options()
+    if group == "train":
+        return FitOptions.declared()
+    declared = family.declared() if family else {}
+    return {name: option for name, option in declared.items() if name != "spec"}
 
 
 def declared_by(target: Callable[..., Any]) -> dict[str, Option]:
-    """What a class or a function takes by name: its declared options, or else its signature as its
-    docstring explains it.
-    """
-    if isinstance(target, type) and issubclass(target, Declared):
-        return target.declared()
+    """What a function takes by name: its signature, as its docstring explains it."""
     from docstring_parser import parse
 
     sections = parse(inspect.getdoc(target) or "").params
@@ -82,9 +78,7 @@ def declared_by(target: Callable[..., Any]) -> dict[str, Option]:
 def family_defaults(family: type[Generative] | None) -> dict[str, Any]:
     """The training options that a family's own recipe decides where nothing is said."""
     recipe = getattr(family, "recipe", None)
-    if isinstance(recipe, Options):
-        return recipe.to_dict()
-    return asdict(recipe) if is_dataclass(recipe) and not isinstance(recipe, type) else {}
+    return asdict(recipe) if isinstance(recipe, Recipe) else {}
 
 
 def short_name(group: str, name: str) -> str:

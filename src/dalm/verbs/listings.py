@@ -5,31 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dalm.core import (
-    Autoregressive,
-    Bound,
-    Density,
-    Estimator,
-    Generative,
-    Latent,
-    Learner,
-    Variational,
-)
-from dalm.data import SOURCES
-from dalm.models import FAMILIES, REFERENCES, Discriminant
+from dalm.core import Generative, capabilities, conditions
+from dalm.data import named_sources
+from dalm.models import FAMILIES, REFERENCES
 from dalm.verbs.groups import options_of
 from dalm.verbs.results import Json, Listing
-
-CAPABILITIES: tuple[type[Generative], ...] = (
-    Density,
-    Bound,
-    Autoregressive,
-    Variational,
-    Latent,
-    Learner,
-    Estimator,
-)
-"""What a family may promise by inheritance."""
 
 
 @dataclass(repr=False)
@@ -68,17 +48,7 @@ def sources() -> Sources:
     >>> sources()["moons"]["about"]
     'points of the plane: two interleaved half circles, blurred; true density known'
     """
-    return Sources([{"name": name, "about": about} for name, about in SOURCES.items()])
-
-
-def capabilities(family: type[Generative]) -> list[str]:
-    """The names of what a family promises.
-
-    >>> from dalm.models import DCGAN
-    >>> capabilities(DCGAN)
-    ['Learner']
-    """
-    return [promise.__name__ for promise in CAPABILITIES if issubclass(family, promise)]
+    return Sources([{"name": name, "about": about} for name, about in named_sources().items()])
 
 
 def _entry(family: type[Generative]) -> Json:
@@ -89,7 +59,7 @@ def _entry(family: type[Generative]) -> Json:
         "paper": family.paper,
         "likelihood": getattr(family, "likelihood", None),
         "capabilities": capabilities(family),
-        "conditional": "conditional" in options or issubclass(family, Discriminant),
+        "conditional": conditions(family),
         "reference": family in REFERENCES,
         "options": {name: option.default for name, option in options.items()},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +19,9 @@ from dalm import core
 from dalm.core import Generative, build
 from dalm.data import Data
 from dalm.errors import DalmError, check_seed, did_you_mean, is_integer
+from dalm.records import write
 from dalm.report import save_grid
-from dalm.train import Run, write
+from dalm.train import Listener, Run
 from dalm.train import fit as train
 from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
 
@@ -65,6 +66,7 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    listeners: Sequence[Listener] = (),
     model_options: Mapping[str, Any] | None = None,
     data_options: Mapping[str, Any] | None = None,
     train_options: Mapping[str, Any] | None = None,
@@ -79,9 +81,10 @@ def fit(
         out: the folder to write, which must not exist; by default runs/FAMILY-DATA, numbered.
         resume: go on with what is in `out`, or start there if there is nothing.
         progress: show a progress bar.
+        listeners: told of what happens; see `dalm.train.Listener`.
         model_options: options of the family, if it is given by name.
         data_options: options of `load_data`, if the data are not loaded yet.
-        train_options: see `dalm.train.Options`.
+        train_options: see `dalm.train.FitOptions`.
         **options: options of all three by name, where the name belongs to one of them.
 
     Raises:
@@ -101,7 +104,10 @@ def fit(
     values = sort_options("fit", options, groups, grouped)
     loaded = data_of(data, values["data"])
     model = _model(family, loaded, values["model"], values["train"].get("seed", 0))
-    return train(model, loaded, out=out, resume=resume, progress=progress, **values["train"])
+    training = values["train"]
+    return train(
+        model, loaded, out=out, resume=resume, progress=progress, listeners=listeners, **training
+    )
 
 
 def _check_model(family: object) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dalm.errors import DalmError
+from dalm.records import check_run, read_scoreboard
+from dalm.records.scoreboard import FILE
 from dalm.report import build
-from dalm.train.run import check_run
-from dalm.verbs.boards import FILE, read_board
 from dalm.verbs.models import writable
 
 
@@ -35,6 +35,6 @@ def report(runs: str | Path | Sequence[str | Path], out: str | Path | None = Non
 def _check(folder: Path) -> None:
     """Raise DalmError unless a comparison or a run is as it was written."""
     if (folder / FILE).exists():
-        read_board(folder)
+        read_scoreboard(folder)
     else:
         check_run(folder)

@@ -19,8 +19,8 @@ from dalm.core import Bound, Density, Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.metrics import Metric
+from dalm.records import Json, atomic_write, read_scores
 from dalm.train import Run
-from dalm.train.run import Json, atomic_write, read_scores
 from dalm.verbs.scores import same, score
 
 ALLOWED = (1.001, 192)

@@ -15,8 +15,8 @@ from dalm.data import Data, load_data
 from dalm.errors import DalmError, check_seed
 from dalm.metrics import EXPLAIN, Metric, evaluate, likelihood, neighbours
 from dalm.models import Copycat
-from dalm.train import Run, machine, write
-from dalm.train.run import Json, read_scores
+from dalm.records import Json, machine, read_scores, write
+from dalm.train import Run
 
 SAMPLES = 2000  # drawn for the metrics
 ROWS = 10_000  # most test rows that are scored

@@ -1,0 +1,137 @@
+"""Models that give each datum a log probability."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+from collections.abc import Callable
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+
+from dalm.core.model import Generative, evaluating
+from dalm.errors import DalmError, is_integer
+
+Likelihood = Literal["exact", "bound", "estimate"]
+WIDE = 1024
+"""Pairs of a datum and a class that are scored at once."""
+
+
+class Density(Generative):
+    """A model that gives each datum a log probability (discrete data) or log density (real)."""
+
+    likelihood: ClassVar[Likelihood]
+
+    @abc.abstractmethod
+    def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor: ...
+
+    @final
+    def log_prob(
+        self,
+        x: Tensor,
+        y: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Log probability of each datum in nats, (B,), always in data space.
+
+        Discrete data get a log mass that sums to 1 over all data, real data a log density in their
+        own units.
+
+        Args:
+            x: data, (B, *spec.shape).
+            y: class label or (B,) labels for log P(x|y); `None` gives log P(x).
+            generator: noise of a stochastic bound. By default it is made from the data, so that
+                the same data get the same noise at each call, and other data other noise.
+        """
+        x, labels = self._on_device(x, y)
+        generator = generator or self._noise_of(x)
+        if self.conditional and labels is None:
+            return self.class_log_probs(x, generator).logsumexp(1)
+        with evaluating(self):
+            return self._log_prob(x, labels, generator)
+
+    @final
+    def class_log_probs(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Log P(x, y) for every class, (B, classes) in nats. Only for conditional models.
+
+        Args:
+            x: data, (B, *spec.shape).
+            generator: as in `log_prob`.
+        """
+        if not self.conditional:
+            raise DalmError(
+                f"{self.family} was not built conditional, so it knows no classes; "
+                "conditional=True (--conditional) builds one that can"
+            )
+        x, _ = self._on_device(x, None)
+        noise = generator or self._noise_of(x)
+        with evaluating(self):
+            scores = self._each_class(x, lambda some, y: self._log_prob(some, y, noise))
+        return scores + self.prior.log().to(scores.dtype)
+
+    def _each_class(self, x: Tensor, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Score every datum with every class, many pairs at once, (B, classes)."""
+        classes = self.spec.classes
+        scores = []
+        for rows in x.split(max(1, WIDE // classes)):
+            labels = torch.arange(classes, device=x.device).repeat(len(rows))
+            pairs = score(rows.repeat_interleave(classes, 0), labels)
+            scores.append(pairs.view(len(rows), classes))
+        return torch.cat(scores) if scores else x.new_zeros(0, classes, dtype=self.dtype)
+
+    def _noise_of(self, x: Tensor) -> torch.Generator:
+        """A generator seeded by the data; of an exact likelihood, which needs no noise, by 0."""
+        generator = torch.Generator(self.device)
+        if self.likelihood == "exact":
+            return generator.manual_seed(0)
+        content = x.detach().cpu().contiguous().numpy().tobytes()
+        digest = hashlib.blake2b(content, digest_size=7).digest()
+        return generator.manual_seed(int.from_bytes(digest, "big"))
+
+    @final
+    def classify(self, x: Tensor) -> Tensor:
+        """The most probable class of each datum by Bayes' rule, (B,)."""
+        return self.class_log_probs(x).argmax(1)
+
+
+class Bound(Density):
+    """A density known through a lower bound that importance samples tighten (Burda et al. 2016)."""
+
+    likelihood = "bound"
+
+    @abc.abstractmethod
+    def _importance_bound(
+        self, x: Tensor, y: Tensor | None, samples: int, generator: torch.Generator
+    ) -> Tensor: ...
+
+    @final
+    @torch.no_grad()
+    def importance_bound(
+        self,
+        x: Tensor,
+        y: int | Tensor | None = None,
+        samples: int = 128,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The bound with `samples` importance samples, (B,) nats, which grows with their number.
+
+        Args:
+            x: data, (B, *spec.shape).
+            y: class label or (B,) labels; `None` sums over the classes of a conditional model.
+            samples: importance samples for each datum.
+            generator: their noise; by default as in `log_prob`.
+        """
+        if not (is_integer(samples) and samples >= 1):
+            raise DalmError(f"importance samples are a whole number from 1, got {samples!r}")
+        x, labels = self._on_device(x, y)
+        noise = generator or self._noise_of(x)
+
+        def score(rows: Tensor, classes: Tensor | None) -> Tensor:
+            return self._importance_bound(rows, classes, samples, noise)
+
+        with evaluating(self):
+            if not self.conditional or labels is not None:
+                return score(x, labels)
+            bounds = self._each_class(x, score)
+        return (bounds + self.prior.log().to(bounds.dtype)).logsumexp(1)

@@ -1,0 +1,159 @@
+"""The passes of an estimator: bounded, logged, stopped and resumed as steps are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dalm.core import Batch, Estimator, Generative, Stage, Work, restore
+from dalm.data import Data, Split
+from dalm.errors import DalmError
+from dalm.train.options import FitOptions
+from dalm.train.run import read_tensors, write_tensors
+from dalm.train.seeds import derive_seed
+from dalm.train.session import Session
+from dalm.train.state import joined, parted
+
+ROWS_AT_ONCE = 512
+"""Rows that a stage's `see` looks at together."""
+
+
+class Estimation:
+    """An estimator at work on one stage of a fit.
+
+    Args:
+        family: the whole model.
+        stage: the part that is fitted.
+        index: which of the family's stages.
+        data: what it learns from.
+        options: of the fit.
+    """
+
+    def __init__(
+        self, family: Generative, stage: Stage, index: int, data: Data, options: FitOptions
+    ) -> None:
+        assert isinstance(stage.model, Estimator)
+        self.family = family
+        self.model = stage.model
+        self.index = index
+        self.options = options
+        self.seconds = 0.0
+        self.terms: dict[str, float | None] = {}
+        self.over = False
+        device = stage.model.device
+        train = seen(getattr(data, options.learn_from), stage, device)
+        self.work = Work(train, seen(data.val, stage, device))
+        self.notes: dict[str, Any] = {}
+        self._passes: Iterator[Mapping[str, float]] | None = None
+
+    def step(self) -> bool:
+        """Make a pass; false when there is none left."""
+        began = time.perf_counter()
+        role = "absorb" if not self.index else f"{self.index}/absorb"
+        seed = derive_seed(self.options.seed, role, self.work.number)
+        self.work.generator.manual_seed(seed)
+        if self._passes is None:
+            self._passes = iter(self.model.passes(self.work))
+        terms = next(self._passes, None)
+        self.seconds += time.perf_counter() - began
+        if terms is None:
+            self.over = True
+            return False
+        self._check_units(terms)
+        self.terms = dict(terms)
+        self.work.number += 1
+        return True
+
+    def _check_units(self, terms: Mapping[str, float]) -> None:
+        unknown = [name for name in terms if name not in self.model.units]
+        if unknown:
+            raise DalmError(
+                f"{self.model.family} logs {unknown[0]!r}, and its `units` do not say in which unit"
+            )
+
+    def exhausted(self) -> bool:
+        """Whether the budget is used up."""
+        if self.options.steps is not None:
+            return self.work.number >= self.options.steps
+        return self.options.seconds is not None and self.seconds >= self.options.seconds
+
+    def save(self, path: Path) -> None:
+        """Write what a resume needs."""
+        note = {
+            "stage": self.index,
+            "passes": self.work.number,
+            "over": self.over,
+            "seconds": self.seconds,
+            "notes": self.notes,
+        }
+        parts = {"model": self.family.state_dict(), "memory": self.work.memory}
+        write_tensors(path, joined(parts), note)
+
+    def load(self, path: Path) -> None:
+        """Come back to where `save` was."""
+        tensors, note = read_tensors(path)
+        parts = parted(tensors)
+        restore(self.family, parts["model"])
+        self.work.memory.update(parts.get("memory", {}))
+        self.work.number = note["passes"]
+        self.over = note["over"]
+        self.seconds = note["seconds"]
+        self.notes = note["notes"]
+
+
+def estimate(session: Session, estimation: Estimation) -> str:
+    """Make the remaining passes; returns how it ended, `done` or `stopped`.
+
+    Args:
+        session: told of all that happens.
+        estimation: where the estimator stands.
+    """
+    session.learner = None
+    session.losses = {}
+    for listener in session.listeners:
+        listener.on_start(session)
+    if estimation.work.number:
+        _tell(session, estimation)
+    while not (estimation.over or estimation.exhausted() or session.stopping):
+        if estimation.step():
+            _tell(session, estimation)
+    finished = estimation.over or estimation.exhausted() or session.reason is not None
+    outcome = "done" if finished else "stopped"
+    for listener in session.listeners:
+        listener.on_end(session, outcome)
+    return outcome
+
+
+def _tell(session: Session, estimation: Estimation) -> None:
+    session.step_of_stage = estimation.work.number
+    session.seconds = estimation.seconds
+    session.terms = estimation.terms
+    for listener in session.listeners:
+        listener.on_look(session)
+
+
+@torch.no_grad()
+def seen(rows: Split, stage: Stage, device: torch.device) -> Batch:
+    """All rows of a split as a stage sees them.
+
+    Args:
+        rows: of the data.
+        stage: says how.
+        device: where they go.
+    """
+    batch = Batch(rows.x.to(device), None if rows.y is None else rows.y.to(device))
+    if stage.see is None:
+        return batch
+    blocks = range(0, len(rows), ROWS_AT_ONCE)
+    parts = [stage.see(_slice(batch, start, start + ROWS_AT_ONCE)) for start in blocks]
+    labels = [part.y for part in parts if part.y is not None]
+    return Batch(torch.cat([part.x for part in parts]), torch.cat(labels) if labels else None)
+
+
+def _slice(batch: Batch, start: int, stop: int) -> Batch:
+    y = None if batch.y is None else batch.y[start:stop]
+    return Batch(batch.x[start:stop], y)

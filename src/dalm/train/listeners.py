@@ -1,0 +1,255 @@
+"""Those who listen to every fit: log, bar, snapshots, early stopping, checkpoints, life signs."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from dalm.records import files, status
+from dalm.records.status import append_event
+from dalm.train.schedule import learning_rate
+from dalm.train.session import Listener, Session
+from dalm.train.step import Played
+
+LINES = 400
+"""Lines of the log that tell of losses, about."""
+SIGN_EVERY = 1.0
+"""Seconds between signs of life."""
+
+
+class LossLog(Listener):
+    """Writes `log.jsonl`."""
+
+    name = "log"
+
+    def __init__(self) -> None:
+        self.file: TextIO | None = None
+
+    def on_start(self, session: Session) -> None:
+        """Open the log, without the lines that a resumed run will write again."""
+        path = session.run.path / "log.jsonl"
+        if path.exists():
+            lines = [line for line in path.read_text().splitlines() if _before(line, session.step)]
+            files.write(path, "".join(line + "\n" for line in lines))
+        self.file = path.open("a", encoding="utf-8")
+
+    def on_look(self, session: Session) -> None:
+        """Write a line for every so many steps, or for each pass of an estimator."""
+        if session.learner is None:
+            self._line(session, terms=session.terms)
+            return
+        every = max(1, (session.options.steps or 1) // LINES)
+        last = session.step_of_stage == session.options.steps
+        if session.meter.count < every and not last:
+            return
+        lr = learning_rate(session.options, session.step_of_stage - 1)
+        terms = {"terms": session.terms} if session.terms else {}
+        self._line(session, loss=session.losses, lr=lr, **terms)
+        session.meter.reset()
+
+    def on_validation(self, session: Session, value: float) -> None:
+        """Write what it gave."""
+        self._line(session, validation=round(value, 6) if math.isfinite(value) else None)
+
+    def on_end(self, session: Session, outcome: str) -> None:
+        """Close the log."""
+        if self.file is not None:
+            self.file.close()
+
+    def _line(self, session: Session, **content: Any) -> None:
+        assert self.file is not None
+        start = {"step": session.step, "seconds": round(session.seconds, 3)}
+        self.file.write(json.dumps(start | content) + "\n")
+        self.file.flush()
+
+
+def _before(line: str, step: int) -> bool:
+    """Whether a line of the log is whole, and tells of no later step."""
+    return line.endswith("}") and json.loads(line)["step"] <= step
+
+
+class ProgressBar(Listener):
+    """Shows loss, rate and time left in the terminal."""
+
+    name = "progress"
+
+    def __init__(self) -> None:
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+
+    def on_start(self, session: Session) -> None:
+        """Show the bar."""
+        family = session.family.family
+        several = len(session.family.stages()) > 1
+        title = f"{family}, {session.stage.name}" if several else family
+        columns = [
+            TextColumn(title),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[rate]}/s"),
+            TimeRemainingColumn(),
+        ]
+        self.bar = Progress(*columns, transient=True)
+        self.task = self.bar.add_task("", total=session.options.steps, count="", loss="", rate="")
+        self.bar.start()
+
+    def on_look(self, session: Session) -> None:
+        """Move it."""
+        assert self.bar is not None
+        done = session.step_of_stage
+        values = session.losses or session.terms
+        known = [value for value in values.values() if value is not None]
+        unit = "steps" if session.learner is not None else "passes"
+        total = "" if session.options.steps is None else f"/{session.options.steps}"
+        self.bar.update(
+            self.task,
+            completed=done,
+            count=f"{done}{total} {unit}",
+            loss="loss " * bool(session.losses) + " ".join(f"{value:.4f}" for value in known),
+            rate=f"{done / max(session.seconds, 1e-9):.3g}",
+        )
+
+    def on_end(self, session: Session, outcome: str) -> None:
+        """Take it away."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+class Snapshots(Listener):
+    """Keeps samples as the model evolves, under the number of the step."""
+
+    name = "snapshots"
+
+    def on_snapshot(self, session: Session, samples: Tensor) -> None:
+        """Write them."""
+        folder = session.run.path / "samples"
+        folder.mkdir(exist_ok=True)
+        content = io.BytesIO()
+        np.save(content, samples.numpy())
+        files.write(folder / f"step-{session.step:08d}.npy", content.getvalue())
+
+
+class EarlyStopping(Listener):
+    """Keeps the best average by validation, and stops when patience has run out."""
+
+    name = "early stopping"
+
+    def __init__(self) -> None:
+        self.since_best = 0
+
+    def on_start(self, session: Session) -> None:
+        """Begin to count, unless the stage goes on."""
+        if not session.step_of_stage:
+            self.since_best = 0
+
+    def on_validation(self, session: Session, value: float) -> None:
+        """Keep the average if it is the best yet."""
+        learner = session.learner
+        assert learner is not None
+        if value < learner.best_value:
+            learner.keep_best(value)
+            self.since_best = 0
+            return
+        self.since_best += 1
+        if 0 < session.options.patience <= self.since_best:
+            session.stop(f"no better validation in the last {self.since_best}")
+
+    def state(self) -> dict[str, Any]:
+        """How long the best one has stood."""
+        return {"since_best": self.since_best}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on counting."""
+        self.since_best = state["since_best"]
+
+
+class Checkpoints(Listener):
+    """Saves what a resume needs, every so many seconds, and when the user stops."""
+
+    name = "checkpoints"
+
+    def __init__(self) -> None:
+        self.saved = 0.0
+
+    def on_start(self, session: Session) -> None:
+        """Begin to count."""
+        self.saved = time.perf_counter()
+
+    def on_step(self, session: Session, played: Sequence[Played]) -> None:
+        """Save, if it is time."""
+        if time.perf_counter() - self.saved > session.options.checkpoint:
+            self._save(session)
+
+    def on_look(self, session: Session) -> None:
+        """Save after the pass of an estimator, if it is time."""
+        if session.learner is None:
+            self.on_step(session, ())
+
+    def on_end(self, session: Session, outcome: str) -> None:
+        """Save what a resume will need."""
+        if outcome == "stopped":
+            self._save(session)
+
+    def _save(self, session: Session) -> None:
+        session.read_losses()
+        session.save()
+        self.saved = time.perf_counter()
+
+
+class Status(Listener):
+    """Gives signs of life in `status.json`, and keeps `events.jsonl`."""
+
+    name = "status"
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def on_start(self, session: Session) -> None:
+        """Say that the run lives."""
+        session.event("start", stage=session.stage.name, step=session.step)
+        self._sign(session, "running")
+
+    def on_step(self, session: Session, played: Sequence[Played]) -> None:
+        """Say so again."""
+        if time.perf_counter() - self.last > SIGN_EVERY:
+            self._sign(session, "running")
+
+    def on_look(self, session: Session) -> None:
+        """Say so after a pass."""
+        self.on_step(session, ())
+
+    def on_event(self, session: Session, event: str, facts: Mapping[str, Any]) -> None:
+        """Keep what happened."""
+        append_event(session.run.path, event, **facts)
+
+    def on_end(self, session: Session, outcome: str) -> None:
+        """Say how it ended."""
+        session.event("end", stage=session.stage.name, step=session.step, outcome=outcome)
+        self._sign(session, outcome)
+
+    def _sign(self, session: Session, state: str) -> None:
+        rate = session.step_of_stage / max(session.seconds, 1e-9)
+        found = status.Status(
+            step=session.step, steps=session.steps, rate=round(rate, 3), state=state
+        )
+        status.write_status(session.run.path, found)
+        self.last = time.perf_counter()
+
+
+def built_in(progress: bool) -> list[Listener]:
+    """The listeners of every fit, in the order in which they are told.
+
+    Args:
+        progress: show a bar.
+    """
+    shown: list[Listener] = [ProgressBar()] if progress else []
+    return [LossLog(), *shown, Snapshots(), EarlyStopping(), Checkpoints(), Status()]

@@ -1,0 +1,237 @@
+"""One step of training, for every family: the turns of its players, driven one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dalm.core import Batch, Density, Stage, Stream, Turn, evaluating
+from dalm.data import Data
+from dalm.errors import DalmError, did_you_mean
+from dalm.train.batches import Streams
+from dalm.train.group import Group
+from dalm.train.options import FitOptions
+from dalm.train.schedule import learning_rate
+from dalm.train.seeds import derive_seed
+from dalm.train.state import State
+
+SCORED = 512
+"""Validation rows scored during training."""
+SCORED_AT_ONCE = 128
+SHOWN = 64
+"""Samples in a snapshot."""
+
+
+class Played(NamedTuple):
+    """A turn that was played.
+
+    Args:
+        player: who was stepped.
+        loss: averaged over shards and processes.
+        terms: what else was logged.
+    """
+
+    player: str
+    loss: Tensor
+    terms: dict[str, Tensor]
+
+
+class Shard:
+    """What a learner sees of a step: one shard of each batch, and randomness of its own.
+
+    Args:
+        state: of the stage.
+        streams: of batches.
+        index: which shard.
+        count: how many there are.
+        stage: says how batches are seen.
+    """
+
+    def __init__(
+        self, state: State, streams: Streams, index: int, count: int, stage: Stage
+    ) -> None:
+        self.number = state.step
+        self.streams = streams
+        self.index = index
+        self.count = count
+        self.see = stage.see
+        self.drawn = dict(state.drawn)
+        role = "noise" if not state.stage else f"{stage.name}/noise"
+        options = state.options
+        self.seed = derive_seed(options.seed, f"{role}/{index}" if index else role, state.step)
+        self.generator = torch.Generator(options.place).manual_seed(self.seed)
+        self.cpu = options.place == "cpu"
+        self.begun = False
+        self.globals: Tensor | None = None
+
+    def batch(self, stream: Stream = "train") -> Batch:
+        """The next rows of a stream."""
+        count = self.drawn.get(stream, 0)
+        self.drawn[stream] = count + 1
+        batch = self.streams[stream](count, self.index, self.count)
+        return batch if self.see is None else self.see(batch)
+
+    def enter(self) -> None:
+        """Seed the global generator, for layers such as dropout that take none of their own.
+
+        torch.manual_seed would note the whole call stack for each accelerator that is absent.
+        """
+        if self.globals is not None:
+            (torch if self.cpu else torch.cuda).set_rng_state(self.globals)
+        elif not self.begun:
+            (torch.default_generator if self.cpu else torch).manual_seed(self.seed)
+        self.begun = True
+
+    def leave(self) -> None:
+        """Keep the global generator's state for this shard's next turn, after those of others."""
+        self.globals = (torch if self.cpu else torch.cuda).get_rng_state()
+
+
+class Stepper:
+    """Takes steps of one stage of a fit.
+
+    Args:
+        state: what a step changes.
+        stage: the part of the family that is fitted.
+        data: its training split is learned from.
+        group: the processes that train together.
+    """
+
+    def __init__(self, state: State, stage: Stage, data: Data, group: Group = Group()) -> None:
+        self.state = state
+        self.stage = stage
+        self.options = state.options
+        self.group = group
+        self.shards = self.options.shards or group.size
+        self.mine = group.shards(self.shards)
+        size = self.options.batch_size or 1
+        if size % self.shards:
+            raise DalmError(
+                f"a batch of {size} cannot be cut into {self.shards} equal shards; ask for a "
+                f"multiple of {self.shards}"
+            )
+        self.streams = Streams(data.train, size, self.options.seed, self.options.place)
+
+    def __call__(self) -> list[Played]:
+        """Take a step; returns the turns that were played."""
+        state = self.state
+        lr = learning_rate(self.options, state.step)
+        shards = [Shard(state, self.streams, index, self.shards, self.stage) for index in self.mine]
+        iterators = [state.model.turns(shard) for shard in shards]
+        played: list[Played] = []
+        while turn := self._turn(shards, iterators, lr):
+            played.append(turn)
+        state.drawn = shards[0].drawn
+        self.group.average_buffers(state.model)
+        state.step += 1
+        state.update_ema()
+        return played
+
+    def _turn(
+        self, shards: Sequence[Shard], iterators: Sequence[Iterator[Turn]], lr: float
+    ) -> Played | None:
+        """One turn of every shard, and the step of its player; none when all are over."""
+        turns: list[Turn] = []
+        for shard, iterator in zip(shards, iterators, strict=True):
+            turn = self._resume(shard, iterator)
+            if turn is None:
+                continue
+            if not turns:
+                self._optimiser(turn).zero_grad()
+            loss = turn.loss / len(self.mine) if len(self.mine) > 1 else turn.loss
+            loss.backward(inputs=self._parameters(turn))
+            turns.append(turn)
+        if len(turns) not in (0, len(shards)):
+            raise DalmError(
+                f"{self.state.model.family} takes other turns on one shard than on another; which "
+                "turns there are must not depend on the rows of a batch"
+            )
+        return self._step(turns, lr) if turns else None
+
+    def _resume(self, shard: Shard, iterator: Iterator[Turn]) -> Turn | None:
+        """The next turn of a shard, under its own randomness and the run's precision."""
+        shard.enter()
+        with autocast(self.options):
+            turn = next(iterator, None)
+        if len(self.mine) > 1:
+            shard.leave()
+        if turn is not None and turn.player not in self.state.players:
+            known = did_you_mean(turn.player, self.state.players)
+            raise DalmError(
+                f"{self.state.model.family} has no player {turn.player!r}, whose turn it is. "
+                f"{known}"
+            )
+        return turn
+
+    def _parameters(self, turn: Turn) -> list[torch.nn.Parameter]:
+        return list(self.state.players[turn.player].parameters)
+
+    def _optimiser(self, turn: Turn) -> torch.optim.Optimizer:
+        return self.state.optimisers[turn.player]
+
+    def _step(self, turns: Sequence[Turn], lr: float) -> Played:
+        """Average the gradients of a turn, and step its player."""
+        first = turns[0]
+        player = self.state.players[first.player]
+        parameters = self._parameters(first)
+        losses = [turn.loss.detach() for turn in turns]
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        loss = self.group.average(parameters, loss)
+        if clip := self.state.clip(player):
+            torch.nn.utils.clip_grad_norm_(parameters, clip)
+        optimiser = self._optimiser(first)
+        optimiser.param_groups[0]["lr"] = lr * player.lr
+        optimiser.step()
+        return Played(first.player, loss, {name: v.detach() for name, v in first.log.items()})
+
+
+def autocast(options: FitOptions) -> torch.autocast:
+    """Half precision where it was chosen."""
+    kind = torch.device(options.place).type
+    return torch.autocast(kind, torch.bfloat16, enabled=options.precision == "bfloat16")
+
+
+@torch.no_grad()
+def validate(state: State, stage: Stage, data: Data) -> float | None:
+    """Mean negative log probability of validation rows, or None for a model without one.
+
+    Each part of the rows gets the same noise each time, so that validations compare.
+
+    Args:
+        state: whose average is scored.
+        stage: says how data are seen.
+        data: its validation split is scored.
+
+    Returns:
+        Nats per datum.
+    """
+    model = state.average
+    if not isinstance(model, Density):
+        return None
+    rows = data.val.subset(SCORED)
+    scores = []
+    with autocast(state.options):
+        for start in range(0, len(rows), SCORED_AT_ONCE):
+            part = slice(start, start + SCORED_AT_ONCE)
+            batch = Batch(rows.x[part], None if rows.y is None else rows.y[part])
+            x, y, _ = batch if stage.see is None else stage.see(batch)
+            noise = torch.Generator(model.device).manual_seed(0)
+            scores.append(model.log_prob(x, known_labels(model.condition(y)), noise))
+    return -torch.cat(scores).double().mean().item()
+
+
+def known_labels(y: Tensor | None) -> Tensor | None:
+    """The labels if all rows have one, else none: then the likelihood sums over classes."""
+    return None if y is None or bool((y < 0).any()) else y
+
+
+def snapshot(state: State) -> Tensor:
+    """Samples of the average, from the same noise each time, on the CPU."""
+    options = state.options
+    seed = derive_seed(options.seed, "snapshot", 0)
+    generator = torch.Generator(options.place).manual_seed(seed)
+    with evaluating(state.averaged):
+        return state.averaged.sample(SHOWN, generator=generator).cpu()
