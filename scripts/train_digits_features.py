@@ -1,5 +1,5 @@
 """Train the feature net for scikit-learn's digits and write
-`dalm/metrics/digits-cnn-v1.safetensors`.
+`src/dalm/features/digits-cnn-v1.safetensors`.
 
 It sees the first 1,100 rows only (the training split), so that features of validation and test rows
 are as honest as those of samples. Run `python scripts/train_digits_features.py`; it takes seconds
@@ -10,14 +10,13 @@ versions do not compare.
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from safetensors.torch import save
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from dalm.features.spaces import WEIGHTS, DigitsNet
+from dalm.features.digits import WEIGHTS, DigitsNet
+from dalm.features.space import sha8
 
 ROWS = 1100
 BATCH = 61
@@ -25,29 +24,35 @@ EPOCHS = 60
 
 
 def shifted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The batch moved by at most one pixel in each direction: the last 500 digits are by other
-    writers.
+    """The batch moved by at most one pixel in each direction.
+
+    The last 500 digits are by other writers, who place them elsewhere.
     """
     row, column = torch.randint(0, 3, (2,), generator=generator).tolist()
-    return nn.functional.pad(x, (1, 1, 1, 1))[:, :, row : row + 8, column : column + 8]
+    padded = nn.functional.pad(x, (1, 1, 1, 1))
+    return padded[:, :, row : row + 8, column : column + 8]
 
 
 def train(x: Tensor, y: Tensor, seed: int = 0) -> DigitsNet:
-    """A net that classifies digits `x`, (B, 1, 8, 8), as `y`, (B,)."""
+    """A net that classifies digits.
+
+    Args:
+        x: (B, 1, 8, 8), levels 0 … 16.
+        y: (B,) their labels.
+        seed: of weights, order and shifts.
+    """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     net = DigitsNet()
+    batches = len(x) // BATCH
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, 4e-3, total_steps=EPOCHS * (len(x) // BATCH)
-    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=EPOCHS * batches)
+
     for _ in range(EPOCHS):
-        for rows in torch.split(
-            torch.randperm(len(x), generator=generator)[: len(x) // BATCH * BATCH], BATCH
-        ):
-            loss = nn.functional.cross_entropy(
-                net(shifted(x[rows], generator)), y[rows], label_smoothing=0.05
-            )
+        order = torch.randperm(len(x), generator=generator)
+        for rows in order[: batches * BATCH].split(BATCH):
+            scores = net(shifted(x[rows], generator))
+            loss = nn.functional.cross_entropy(scores, y[rows], label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -64,11 +69,10 @@ def main() -> None:
     net = train(x[:ROWS], y[:ROWS])
     content = save(net.state_dict())
     WEIGHTS.write_bytes(content)
+
     right = (net(x[-500:]).argmax(1) == y[-500:]).float().mean().item()
-    print(
-        f"{WEIGHTS.name}: {len(content):,} bytes, #{hashlib.sha256(content).hexdigest()[:8]}, "
-        f"{right:.1%} right on the last 500"
-    )
+    size = f"{len(content):,} bytes"
+    print(f"{WEIGHTS.name}: {size}, #{sha8(content)}, {right:.1%} right on the last 500")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Families broken on purpose, one bug each, and the check that must catch it."""
 
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from dalm.core import Generative, Spec
-from dalm.models import DCGAN, KDE, VAE, Discriminant, Gaussian, PixelCNN
+from dalm.core import Generative, Player, Spec
+from dalm.models import DCGAN, KDE, VAE, Discriminant, Gaussian, Histogram, PixelCNN
+from dalm.options import option
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ class Batched(Gaussian):
 
 class Liar(Gaussian):
     family = "liar"
+    ridge: float = option("never used", default=0.5)
 
-    def __init__(self, spec: Spec, ridge: float = 0.5) -> None:
-        super().__init__(spec)
-        self.ridge = 2 * ridge
+    def setup(self) -> None:
+        super().setup()
+        self.ridge = 2 * self.ridge
 
 
 class WrongShape(Gaussian):
@@ -76,8 +79,8 @@ class WrongShape(Gaussian):
 class Forgetful(KDE):
     family = "forgetful"
 
-    def passes(self, x, y, generator):
-        super().passes(x, y, generator)
+    def passes(self, work):
+        yield from super().passes(work)
         self.memory = self.rows
         self.rows = torch.zeros_like(self.rows)
 
@@ -97,9 +100,10 @@ class ClassBlind(KDE):
 class UnevenPrior(Discriminant):
     family = "uneven-prior"
 
-    def passes(self, x, y, generator):
-        super().passes(x, y, generator)
+    def passes(self, work):
+        super().passes(work)
         self.prior = self.prior * 1.01
+        return ()
 
 
 class Peeking(PixelCNN):
@@ -117,28 +121,24 @@ class Peeking(PixelCNN):
 class Frozen(PixelCNN):
     family = "frozen"
 
-    def losses(self, x, y, generator):
-        return [
-            (parameters[1:], closure) for parameters, closure in super().losses(x, y, generator)
-        ]
+    def players(self):
+        return {"model": Player(list(self.parameters())[1:])}
 
 
 class Backwards(PixelCNN):
     family = "backwards"
 
-    def losses(self, x, y, generator):
-        return [
-            (parameters, lambda closure=closure: -closure().clamp(max=3))
-            for parameters, closure in super().losses(x, y, generator)
-        ]
+    def turns(self, step):
+        for turn in super().turns(step):
+            yield turn._replace(loss=-turn.loss.clamp(max=3))
 
 
 class FreeCode(VAE):
     family = "free-code"
 
-    def elbo(self, x, y, generator):
+    def bound(self, x, y, generator):
         mean, log_std = self.posterior(x, y)
-        return self.log_likelihood(x, mean + 0 * log_std, y)
+        return self.log_likelihood(x, mean + 0 * log_std, y), torch.zeros(len(x))
 
 
 class NoJacobian(VAE):
@@ -178,11 +178,58 @@ class Crowded(Gaussian):
 
 class Careless(Gaussian):
     family = "careless"
+    conditional: bool = option("never checked", default=False)
 
-    def __init__(self, spec: Spec, conditional: bool = False) -> None:
-        super().__init__(spec)
-        self.conditional = conditional
+    def __init__(self, spec: Spec, **options: Any) -> None:
+        asked = options.pop("conditional", False)
+        super().__init__(spec, **options)
+        self.conditional = asked
         self.register_buffer("prior", torch.ones(max(1, spec.classes)))
+
+
+class Stubborn(VAE):
+    family = "stubborn"
+
+    def _importance_bound(self, x, y, samples, generator):
+        return self._log_prob(x, y, generator)
+
+
+class Misshapen(VAE):
+    family = "misshapen"
+
+    @property
+    def codes(self):
+        return Spec((self.latent, 1))
+
+
+class Blurred(VAE):
+    family = "blurred"
+
+    def _sample(self, n, y, generator):
+        return super()._sample(n, y, generator).flip(-1)
+
+
+class Absentminded(KDE):
+    family = "absent-minded"
+
+    def passes(self, work):
+        work.memory.clear()
+        yield from super().passes(work)
+
+
+class Overwriting(Histogram):
+    family = "overwriting"
+
+    def _complete(self, x, known, y, generator):
+        return self._sample(len(x), y, generator)
+
+
+class Unseeded(VAE):
+    family = "unseeded"
+
+    def turns(self, step):
+        for turn in super().turns(step):
+            yield turn._replace(loss=turn.loss * (1 + random.random()))
 
 
 TINY_VAE = {"latent": 2, "width": 16, "depth": 1, "samples": 16}
@@ -216,5 +263,11 @@ MUTANTS = [
         "predictions_are_the_likelihood",
     ),
     Mutant(Crowded, "predictions depend on the batch", "archives_give_the_data_back"),
+    Mutant(Stubborn, "more samples change nothing", "more_samples_tighten", TINY_VAE),
+    Mutant(Misshapen, "codes are not what it says", "codes_have_their_shape", TINY_VAE),
+    Mutant(Blurred, "samples are mirrored", "samples_follow_the_bound", TINY_VAE),
+    Mutant(Absentminded, "forgets what it tried", "passes_can_be_resumed"),
+    Mutant(Overwriting, "known entries are drawn anew", "known_entries_stay"),
+    Mutant(Unseeded, "noise that no seed decides", "steps_repeat_themselves", TINY_VAE),
     Mutant(Careless, "accepts classes that the data do not have", "refuses_bad_input"),
 ]

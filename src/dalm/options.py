@@ -67,14 +67,15 @@ class Option:
         'at least 0 and below 1'
         """
         if self.at_least is not None and self.at_most is not None:
-            return f"from {self.at_least:g} to {self.at_most:g}"
+            return f"from {_number(self.at_least)} to {_number(self.at_most)}"
         bounds = {
             "at least": self.at_least,
             "above": self.above,
             "at most": self.at_most,
             "below": self.below,
         }
-        return " and ".join(f"{word} {end:g}" for word, end in bounds.items() if end is not None)
+        known = {word: end for word, end in bounds.items() if end is not None}
+        return " and ".join(f"{word} {_number(end)}" for word, end in known.items())
 
     def check(self, owner: str, value: Any) -> Any:
         """The value as a plain one, or DalmError in the words of this option.
@@ -124,6 +125,10 @@ def option(
         kw_only: whether it is given by keyword alone.
     """
     return Option(meaning, default, at_least, above, at_most, below)
+
+
+def _number(end: float) -> str:
+    return str(int(end)) if end == int(end) else f"{end:g}"
 
 
 def _plain(value: Any) -> Any:

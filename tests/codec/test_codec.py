@@ -16,7 +16,7 @@ import constriction
 import numpy as np
 import pytest
 import torch
-from subjects import SUBJECTS
+from cases import CASES as SUBJECTS
 from torch import nn
 
 from dalm.codec import CodeLength, Settings, archive, bitsback, chain, compress, decompress, hash_of
@@ -26,7 +26,7 @@ from dalm.errors import DalmError
 from dalm.exact import ExactArithmetic, KernelPredictor, fixed, kernel_masses, kernels
 from dalm.models import DCGAN, KDE, VAE, Gaussian, Histogram, PixelCNN
 from dalm.probability import LogisticMixtureHead
-from dalm.testing.subject import SMALL, TINY, examples
+from dalm.testing.cases import SMALL, TINY, examples
 
 X, Y = examples(TINY, 60, seed=5)
 TRUTHS = {

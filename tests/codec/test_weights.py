@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from subjects import SUBJECTS
+from cases import CASES as SUBJECTS
 from tiny import DIGITS
 from torch import nn
 
@@ -20,7 +20,7 @@ from dalm.codec import Settings, archive, compress, decompress, hash_of, pack, w
 from dalm.core import Density, Spec, build, config
 from dalm.errors import DalmError
 from dalm.models import PixelCNN
-from dalm.testing.subject import SMALL, TINY, examples
+from dalm.testing.cases import SMALL, TINY, examples
 
 X, Y = examples(TINY, 60, seed=5)
 

@@ -15,7 +15,7 @@ from torch import nn
 from dalm.core import Spec
 from dalm.errors import DalmError
 from dalm.models import DCGAN, VAE, PixelCNN
-from dalm.testing.subject import TINY, everything
+from dalm.testing.cases import TINY, everything
 
 
 def generator(seed=0):

@@ -1,5 +1,15 @@
 """Feature spaces: fixed functions from data to vectors, in which distances mean something."""
 
-from dalm.features.spaces import FeatureSpace, feature_space
+from dalm.features.plain import flat, principal_space, standardised_space
+from dalm.features.space import FeatureSpace
+from dalm.features.spaces import SPACES, feature_space, space_name
 
-__all__ = ["FeatureSpace", "feature_space"]
+__all__ = [
+    "SPACES",
+    "FeatureSpace",
+    "feature_space",
+    "flat",
+    "principal_space",
+    "space_name",
+    "standardised_space",
+]

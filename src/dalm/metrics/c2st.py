@@ -14,16 +14,38 @@ import torch
 from torch import Tensor
 
 from dalm.errors import DalmError
-from dalm.metrics.record import Metric, Scale, wilson
+from dalm.features import flat
+from dalm.metrics.evidence import Evidence
+from dalm.metrics.intervals import wilson_interval
+from dalm.metrics.measure import Measure
+from dalm.records.score import Score
 
-C2ST = {"c2st": Scale("share right", 0.5)}
-FEWEST = 20
-MOST = 2_500
+FEWEST_ROWS = 20
+MOST_ROWS = 2_500
+TREES = 200
 
 
-def c2st(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int = 0) -> Metric:
-    """Accuracy with which samples and held-out data are told apart, from equally many of each
-    (2,500 at most).
+def _compute(evidence: Evidence) -> Score:
+    samples, _, heldout = (flat(x, evidence.spec) for x in evidence.plain_sets)
+    return c2st(samples, heldout, features=evidence.plain_space.name, seed=evidence.seed)
+
+
+C2ST = Measure(
+    name="c2st",
+    title="C2ST",
+    unit="share right",
+    direction=0.5,
+    meaning="How often a classifier tells samples from held-out data; 0.5 means that it can only "
+    "guess.",
+    needs={"samples"},
+    compute=_compute,
+)
+
+
+def c2st(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int = 0) -> Score:
+    """Accuracy with which samples and held-out data are told apart.
+
+    Equally many rows of each are used, 2,500 at most.
 
     Args:
         fake: samples, (m, d).
@@ -38,27 +60,32 @@ def c2st(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int =
     >>> c2st(x, x + 9).value
     1.0
     """
-    size = min(len(fake), len(real), MOST)
-    if size < FEWEST:
+    size = min(len(fake), len(real), MOST_ROWS)
+    if size < FEWEST_ROWS:
         raise DalmError(
-            f"telling two sets apart needs at least {FEWEST} rows in each, got {len(fake)} samples "
-            f"and {len(real)} held-out"
+            f"telling two sets apart needs at least {FEWEST_ROWS} rows in each, got {len(fake)} "
+            f"samples and {len(real)} held-out"
         )
     from sklearn.ensemble import ExtraTreesClassifier  # type: ignore[import-untyped]
 
     generator = torch.Generator().manual_seed(seed)
-    known, unseen = zip(
-        *(
-            x[torch.randperm(len(x), generator=generator)[:size]].tensor_split([size // 2])
-            for x in (fake, real)
-        ),
-        strict=True,
-    )
-    trees = ExtraTreesClassifier(200, random_state=seed).fit(
-        torch.cat(known).numpy(), _labels(*known).numpy()
-    )
-    right = torch.as_tensor(trees.predict(torch.cat(unseen).numpy())) == _labels(*unseen)
-    return Metric(*wilson(right), len(right), *C2ST["c2st"], features=features)
+    known_fake, unseen_fake = _halves(fake, size, generator)
+    known_real, unseen_real = _halves(real, size, generator)
+
+    trees = ExtraTreesClassifier(TREES, random_state=seed)
+    known = torch.cat([known_fake, known_real])
+    trees.fit(known.numpy(), _labels(known_fake, known_real).numpy())
+
+    unseen = torch.cat([unseen_fake, unseen_real])
+    predicted = torch.as_tensor(trees.predict(unseen.numpy()))
+    right = predicted == _labels(unseen_fake, unseen_real)
+    return C2ST.score(wilson_interval(right), n=len(right), features=features)
+
+
+def _halves(x: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Two halves of `size` rows drawn at random."""
+    rows = x[torch.randperm(len(x), generator=generator)[:size]]
+    return rows[: size // 2], rows[size // 2 :]
 
 
 def _labels(fake: Tensor, real: Tensor) -> Tensor:

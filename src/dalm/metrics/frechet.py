@@ -15,17 +15,36 @@ import torch
 from torch import Tensor
 
 from dalm.errors import DalmError
-from dalm.metrics.record import Z95, Metric, Scale
+from dalm.metrics.intervals import around
+from dalm.metrics.measure import Measure
+from dalm.records.score import Score
 
-FRECHET = {"frechet": Scale("squared feature units", "lower")}
+FRECHET = Measure(
+    name="frechet",
+    title="Fréchet",
+    unit="squared feature units",
+    direction="lower",
+    meaning="Distance between Gaussians fitted to features of samples and of held-out data; "
+    "0 is ideal, and small samples raise it.",
+    needs={"samples", "features"},
+    compute=lambda evidence: frechet(
+        *evidence.vectors, features=evidence.space.name, seed=evidence.seed
+    ),
+)
 RESAMPLES = 25
 
 
 def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
-    """Fréchet distance of two Gaussians with means (d,) and covariances (d, d).
+    """Fréchet distance of two Gaussians.
 
     tr (S1 S2)^½ is the sum of the square roots of the eigenvalues of A S2 A with A = S1^½: that
     matrix is symmetric, so no complex numbers appear, and singular covariances do no harm.
+
+    Args:
+        mean1: (d,) of the first.
+        cov1: its covariance, (d, d).
+        mean2: (d,) of the second.
+        cov2: its covariance, (d, d).
 
     >>> eye = torch.eye(2, dtype=torch.float64)
     >>> round(frechet_distance(torch.zeros(2), eye, torch.ones(2), 4 * eye), 6)
@@ -37,7 +56,7 @@ def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -
     return float((mean1 - mean2).square().sum() + cov1.trace() + cov2.trace() - 2 * cross)
 
 
-def frechet(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int = 0) -> Metric:
+def frechet(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int = 0) -> Score:
     """Fréchet distance between samples and held-out data.
 
     Args:
@@ -56,39 +75,42 @@ def frechet(fake: Tensor, real: Tensor, *, features: str | None = None, seed: in
     """
     fake = fake.double()
     real = real.double()
-    smallest = min(len(fake), len(real))
+    smaller = min(len(fake), len(real))
     d = real.shape[1]
-    if smallest < d + 1:
+    if smaller < d + 1:
         raise DalmError(
             f"a covariance of {d} features needs at least {d + 1} rows in each set, got "
             f"{len(fake)} samples and {len(real)} held-out"
         )
     value = max(0.0, frechet_distance(*_moments(fake), *_moments(real)))
-    generator = torch.Generator().manual_seed(seed)
-    resampled = [
-        frechet_distance(*_moments(fake, generator), *_moments(real, generator))
-        for _ in range(RESAMPLES)
-    ]
-    error = Z95 * torch.tensor(resampled).std().item()
-    note = f"biased upward by the sample size ({len(fake)} against {len(real)}): compare at equal sizes only"
-    return Metric(
-        value,
-        max(0.0, value - error),
-        value + error,
-        smallest,
-        *FRECHET["frechet"],
-        features=features,
-        note=note,
+    interval = around(value, _standard_error(fake, real, seed))
+    note = (
+        f"biased upward by the sample size ({len(fake)} against {len(real)}): "
+        "compare at equal sizes only"
     )
+    clipped = interval._replace(low=max(0.0, interval.low))
+    return FRECHET.score(clipped, n=smaller, features=features, note=note)
+
+
+def _standard_error(fake: Tensor, real: Tensor, seed: int) -> float:
+    """From bootstrap resamples of both sets."""
+    generator = torch.Generator().manual_seed(seed)
+    distances = []
+    for _ in range(RESAMPLES):
+        first = _moments(fake, generator)
+        second = _moments(real, generator)
+        distances.append(frechet_distance(*first, *second))
+    return torch.tensor(distances).std().item()
 
 
 def _moments(x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Mean and covariance; with a generator those of a bootstrap resample."""
-    weights = torch.ones(len(x), dtype=x.dtype)
+    n = len(x)
+    weights = torch.ones(n, dtype=x.dtype)
     if generator is not None:
-        weights = (
-            torch.randint(len(x), (len(x),), generator=generator).bincount(minlength=len(x)).to(x)
-        )
-    mean = weights @ x / len(x)
+        # Weights say how often each row was drawn: that is cheaper than gathering the rows.
+        weights = torch.randint(n, (n,), generator=generator).bincount(minlength=n).to(x)
+
+    mean = weights @ x / n
     centred = x - mean
-    return mean, centred.T @ (centred * weights[:, None]) / (len(x) - 1)
+    return mean, centred.T @ (centred * weights[:, None]) / (n - 1)

@@ -17,15 +17,28 @@ import torch
 from torch import Tensor
 
 from dalm.errors import DalmError
-from dalm.metrics.record import Z95, Metric, Scale
+from dalm.metrics.intervals import around
+from dalm.metrics.measure import Measure
+from dalm.records.score import Score
 
-KID = {"kid": Scale("squared MMD", "lower")}
-BLOCK = 1024
+KID = Measure(
+    name="kid",
+    title="KID",
+    unit="squared MMD",
+    direction="lower",
+    meaning="Distance between samples and held-out data through a kernel; about 0, even below, "
+    "when they cannot be told apart.",
+    needs={"samples", "features"},
+    compute=lambda evidence: kid(*evidence.vectors, features=evidence.space.name),
+)
+KERNEL_ROWS = 1024
+"""Rows of a kernel matrix that are held at once."""
+FEWEST_ROWS = 3
+"""The jackknife leaves one out, and what remains must have pairs."""
 
 
-def kid(fake: Tensor, real: Tensor, *, features: str | None = None) -> Metric:
-    """Unbiased MMD² between samples and held-out data, from row sums of the kernel matrices in
-    blocks of rows.
+def kid(fake: Tensor, real: Tensor, *, features: str | None = None) -> Score:
+    """Unbiased MMD² between samples and held-out data.
 
     Args:
         fake: features of samples, (m, d).
@@ -41,10 +54,10 @@ def kid(fake: Tensor, real: Tensor, *, features: str | None = None) -> Metric:
     """
     m = len(fake)
     n = len(real)
-    if min(m, n) < 3:
+    if min(m, n) < FEWEST_ROWS:
         raise DalmError(
-            f"the kernel distance needs at least 3 rows in each set, got {m} samples and {n} "
-            "held-out"
+            f"the kernel distance needs at least {FEWEST_ROWS} rows in each set, got {m} samples "
+            f"and {n} held-out"
         )
     x = fake.double()
     y = real.double()
@@ -53,21 +66,25 @@ def kid(fake: Tensor, real: Tensor, *, features: str | None = None) -> Metric:
     xy = _row_sums(x, y)
     yx = _row_sums(y, x)
     value = _mmd(xx.sum(), m, yy.sum(), n, xy.sum()).item()
+
+    # Jackknife: the statistic without each row, from the row sums alone.
     without_x = _mmd(xx.sum() - 2 * xx, m - 1, yy.sum(), n, xy.sum() - xy)
     without_y = _mmd(xx.sum(), m, yy.sum() - 2 * yy, n - 1, xy.sum() - yx)
     variance = (m - 1) * without_x.var(correction=0) + (n - 1) * without_y.var(correction=0)
-    error = Z95 * math.sqrt(variance.item())
-    return Metric(value, value - error, value + error, min(m, n), *KID["kid"], features=features)
+    error = math.sqrt(variance.item())
+    return KID.score(around(value, error), n=min(m, n), features=features)
 
 
 def _mmd(xx: Tensor, m: int, yy: Tensor, n: int, xy: Tensor) -> Tensor:
+    """MMD² from sums of the kernel over pairs of different rows."""
     return xx / (m * (m - 1)) + yy / (n * (n - 1)) - 2 * xy / (m * n)
 
 
 def _row_sums(x: Tensor, y: Tensor) -> Tensor:
-    return torch.cat(
-        [(block @ y.T / x.shape[1] + 1).pow(3).sum(1) for block in torch.split(x, BLOCK)]
-    )
+    """Σ_j k(x_i, y_j) for each i."""
+    blocks = torch.split(x, KERNEL_ROWS)
+    sums = [(block @ y.T / x.shape[1] + 1).pow(3).sum(1) for block in blocks]
+    return torch.cat(sums)
 
 
 def _kernel_diagonal(x: Tensor) -> Tensor:

@@ -19,25 +19,77 @@ other set held fixed.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from dalm.errors import DalmError
-from dalm.metrics.record import Metric, Scale, normal, wilson
+from dalm.metrics.evidence import Evidence
+from dalm.metrics.intervals import mean_interval, wilson_interval
+from dalm.metrics.measure import Measure
+from dalm.records.score import Score
 
-PRDC = {
-    "precision": Scale("share of samples", "higher"),
-    "recall": Scale("share of held-out data", "higher"),
-    "density": Scale("balls per k", 1.0),
-    "coverage": Scale("share of held-out data", "higher"),
-}
-BLOCK = 1024
+NEIGHBOURS = 5
+BALL_ROWS = 1024
+"""Rows of a distance matrix that are held at once."""
 
 
-def prdc(
-    fake: Tensor, real: Tensor, *, k: int = 5, features: str | None = None
-) -> dict[str, Metric]:
-    """Precision, recall, density and coverage of samples against held-out data, in blocks of rows.
+class PRDC(NamedTuple):
+    """The four scores that one computation gives."""
+
+    precision: Score
+    recall: Score
+    density: Score
+    coverage: Score
+
+
+def _shared(evidence: Evidence) -> PRDC:
+    return prdc(*evidence.equal_vectors, features=evidence.space.name)
+
+
+PRECISION = Measure(
+    name="precision",
+    title="precision",
+    unit="share of samples",
+    direction="higher",
+    meaning="Share of samples that lie where held-out data lie: are they realistic?",
+    needs={"samples", "features"},
+    compute=lambda evidence: evidence.once(_shared).precision,
+)
+RECALL = Measure(
+    name="recall",
+    title="recall",
+    unit="share of held-out data",
+    direction="higher",
+    meaning="Share of held-out data that lie where samples lie: is every kind of datum produced?",
+    needs={"samples", "features"},
+    compute=lambda evidence: evidence.once(_shared).recall,
+)
+DENSITY = Measure(
+    name="density",
+    title="density",
+    unit="balls per k",
+    direction=1.0,
+    meaning="How thickly held-out data surround the samples; about 1 for samples as good as real "
+    "data.",
+    needs={"samples", "features"},
+    compute=lambda evidence: evidence.once(_shared).density,
+)
+COVERAGE = Measure(
+    name="coverage",
+    title="coverage",
+    unit="share of held-out data",
+    direction="higher",
+    meaning="Share of held-out data that have a sample among their neighbours: does the model "
+    "reach everywhere, and often enough?",
+    needs={"samples", "features"},
+    compute=lambda evidence: evidence.once(_shared).coverage,
+)
+
+
+def prdc(fake: Tensor, real: Tensor, *, k: int = NEIGHBOURS, features: str | None = None) -> PRDC:
+    """Precision, recall, density and coverage of samples against held-out data.
 
     The two sets should be of equal size: balls of a larger set are smaller, so recall and coverage
     depend on both sizes.
@@ -52,7 +104,7 @@ def prdc(
         DalmError: k rows or fewer in either set.
 
     >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
-    >>> prdc(x, x)["recall"].value
+    >>> prdc(x, x).recall.value
     1.0
     """
     if min(len(fake), len(real)) <= k:
@@ -60,43 +112,66 @@ def prdc(
             f"balls to the {k}-th neighbour need more than {k} rows in each set, got {len(fake)} "
             f"samples and {len(real)} held-out"
         )
+    # Squared distances lose digits far from the origin.
     centre = real.double().mean(0)
-    x = fake.double() - centre
-    y = real.double() - centre
-    fake_rim = _rims(x, k)
-    real_rim = _rims(y, k)
-    balls = []
-    in_fake = []
-    hit = torch.zeros(len(y), dtype=torch.bool)
-    for block, rims in zip(torch.split(x, BLOCK), torch.split(fake_rim, BLOCK), strict=True):
-        squares = _squares(block, y)
-        inside = squares <= real_rim
-        balls.append(inside.sum(1))
-        hit |= inside.any(0)
-        in_fake.append((squares <= rims[:, None]).any(0))
-    count = torch.cat(balls)
-    return {
-        "precision": Metric(*wilson(count > 0), len(x), *PRDC["precision"], features=features),
-        "recall": Metric(
-            *wilson(torch.stack(in_fake).any(0)), len(y), *PRDC["recall"], features=features
-        ),
-        "density": Metric(*normal(count / k), len(x), *PRDC["density"], features=features),
-        "coverage": Metric(*wilson(hit), len(y), *PRDC["coverage"], features=features),
-    }
+    balls = _count_balls(fake.double() - centre, real.double() - centre, k)
 
-
-def _rims(x: Tensor, k: int) -> Tensor:
-    """Squared distance of each point to its k-th neighbour, a hair more so that rounding cannot
-    push a point off the rim.
-    """
-    slack = 1e-12 * x.square().sum(1).max()
-    return (
-        torch.cat(
-            [_squares(block, x).kthvalue(k + 1, dim=1).values for block in torch.split(x, BLOCK)]
-        )
-        + slack
+    realistic = wilson_interval(balls.around_fake > 0)
+    produced = wilson_interval(balls.real_in_fake)
+    thickness = mean_interval(balls.around_fake / k)
+    covered = wilson_interval(balls.real_with_fake)
+    return PRDC(
+        precision=PRECISION.score(realistic, n=len(fake), features=features),
+        recall=RECALL.score(produced, n=len(real), features=features),
+        density=DENSITY.score(thickness, n=len(fake), features=features),
+        coverage=COVERAGE.score(covered, n=len(real), features=features),
     )
 
 
+class _Balls(NamedTuple):
+    """Who lies in whose balls.
+
+    Args:
+        around_fake: (m,) number of held-out balls around each sample.
+        real_with_fake: (n,) whether a held-out ball has a sample inside.
+        real_in_fake: (n,) whether a held-out row lies in the ball of a sample.
+    """
+
+    around_fake: Tensor
+    real_with_fake: Tensor
+    real_in_fake: Tensor
+
+
+def _count_balls(x: Tensor, y: Tensor, k: int) -> _Balls:
+    """Balls of samples `x`, (m, d), and of held-out rows `y`, (n, d), in blocks of samples."""
+    x_rims = _rims(x, k)
+    y_rims = _rims(y, k)
+    counts = []
+    with_x = torch.zeros(len(y), dtype=torch.bool)
+    in_x = torch.zeros(len(y), dtype=torch.bool)
+
+    blocks = zip(torch.split(x, BALL_ROWS), torch.split(x_rims, BALL_ROWS), strict=True)
+    for block, rims in blocks:
+        squares = _squares(block, y)
+        in_y = squares <= y_rims
+        counts.append(in_y.sum(1))
+        with_x |= in_y.any(0)
+        in_x |= (squares <= rims[:, None]).any(0)
+    return _Balls(torch.cat(counts), with_x, in_x)
+
+
+def _rims(x: Tensor, k: int) -> Tensor:
+    """Squared distance of each point to its k-th neighbour.
+
+    A hair more, so that rounding cannot push a point off the rim.
+    """
+    slack = 1e-12 * x.square().sum(1).max()
+    blocks = torch.split(x, BALL_ROWS)
+    # A point is nearest to itself, so its k-th neighbour is the (k + 1)-th smallest.
+    squares = [_squares(block, x).kthvalue(k + 1, dim=1).values for block in blocks]
+    return torch.cat(squares) + slack
+
+
 def _squares(x: Tensor, y: Tensor) -> Tensor:
+    """Squared distances, (m, n)."""
     return (x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T).clamp(min=0)

@@ -7,8 +7,8 @@ def test_my_family(check):
 check()
 """
 
+from dalm.testing.cases import TestCase
 from dalm.testing.conformance import Check, checks
-from dalm.testing.subject import TestCase
 
 __all__ = [
     "Check",

@@ -14,18 +14,18 @@ from dalm.codec import Settings, compress, decompress
 from dalm.core import Autoregressive, Density, Variational
 from dalm.errors import DalmError
 from dalm.exact import fixed
-from dalm.testing.subject import TestCase, everything, examples
+from dalm.testing.cases import TestCase, everything, examples
 
 LOST = 0.003
 """Share of its length that rounding may add to the code of a datum."""
 
 
-def predictions_are_the_likelihood(subject: TestCase) -> None:
+def predictions_are_the_likelihood(case: TestCase) -> None:
     """The tables of all tiny data, entry after entry, multiply to each datum's probability."""
-    for model in _models(subject):
+    for model in _models(case):
         assert isinstance(model, Autoregressive)
-        x = everything(subject.discrete)[:500]
-        y = torch.arange(len(x)) % subject.discrete.classes if model.conditional else None
+        x = everything(case.discrete)[:500]
+        y = torch.arange(len(x)) % case.discrete.classes if model.conditional else None
         with torch.no_grad():
             told = predicted_bits(model, x, y)
             claimed = -model.log_prob(x, y) / np.log(2)
@@ -37,10 +37,10 @@ def predictions_are_the_likelihood(subject: TestCase) -> None:
         )
 
 
-def _models(subject: TestCase) -> list[Density]:
+def _models(case: TestCase) -> list[Density]:
     """Trained models of discrete data, conditional and not, as far as the family goes."""
-    asked = {subject.takes_classes, subject.always_conditional}
-    models = [subject.trained(subject.discrete, conditional) for conditional in sorted(asked)]
+    asked = {case.takes_classes, case.always_conditional}
+    models = [case.trained(case.discrete, conditional) for conditional in sorted(asked)]
     return [model for model in models if isinstance(model, Density)]
 
 
@@ -60,12 +60,12 @@ def predicted_bits(model: Autoregressive, x: Tensor, y: Tensor | None) -> Tensor
     return total
 
 
-def archives_give_the_data_back(subject: TestCase) -> None:
+def archives_give_the_data_back(case: TestCase) -> None:
     """An archive decodes at another batch size, with labels and without, and is as long as the
     likelihood says.
     """
-    x, y = examples(subject.discrete, 300, seed=3)
-    for model in _models(subject):
+    x, y = examples(case.discrete, 300, seed=3)
+    for model in _models(case):
         for labels in (None, y):
             size, back = _round_trip(model, x, labels)
             assert torch.equal(back, x), (

@@ -66,7 +66,7 @@ def _trial(
     state = State(copy.deepcopy(family), options, stage)
     part = state.family.stages()[stage]
     compile_parts(state.model, options)
-    return state, Stepper(state, part, data, group)
+    return state, Stepper(state, part, data.train, group)
 
 
 def compile_parts(model: Generative, options: FitOptions) -> None:

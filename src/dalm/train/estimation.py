@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dalm.core import Batch, Estimator, Generative, Stage, Work, restore
-from dalm.data import Data, Split
+from dalm.data import Split
 from dalm.errors import DalmError
 from dalm.train.options import FitOptions
 from dalm.train.run import read_tensors, write_tensors
@@ -29,12 +29,19 @@ class Estimation:
         family: the whole model.
         stage: the part that is fitted.
         index: which of the family's stages.
-        data: what it learns from.
+        train: what it learns from.
+        validation: what it may choose by.
         options: of the fit.
     """
 
     def __init__(
-        self, family: Generative, stage: Stage, index: int, data: Data, options: FitOptions
+        self,
+        family: Generative,
+        stage: Stage,
+        index: int,
+        train: Split,
+        validation: Split,
+        options: FitOptions,
     ) -> None:
         assert isinstance(stage.model, Estimator)
         self.family = family
@@ -45,8 +52,7 @@ class Estimation:
         self.terms: dict[str, float | None] = {}
         self.over = False
         device = stage.model.device
-        train = seen(getattr(data, options.learn_from), stage, device)
-        self.work = Work(train, seen(data.val, stage, device))
+        self.work = Work(seen(train, stage, device), seen(validation, stage, device))
         self.notes: dict[str, Any] = {}
         self._passes: Iterator[Mapping[str, float]] | None = None
 

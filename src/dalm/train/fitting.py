@@ -117,7 +117,8 @@ class Fitting:
         stage = self._stages[index]
         if isinstance(stage.model, Learner) and options.seconds is not None:
             options = options.replace(seconds=options.seconds / 2)  # the rest is for its steps
-        return Estimation(self.run.model, stage, index, self.data, options)
+        train = getattr(self.data, options.learn_from)
+        return Estimation(self.run.model, stage, index, train, self.data.val, options)
 
     def _adapted(self, index: int) -> FitOptions:
         """Let a learner take scales from the data; returns its options with a number of steps."""

@@ -36,7 +36,7 @@ def learn(session: Session, state: State, group: Group) -> str:
     session.learner = state
     session.meter = Meter(state.model.units)
     compile_parts(state.model.train(), options)
-    step = Stepper(state, session.stage, session.data, group)
+    step = Stepper(state, session.stage, session.data.train, group)
     for listener in session.listeners:
         listener.on_start(session)
     with deterministic(options):

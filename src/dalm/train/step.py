@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dalm.core import Batch, Density, Stage, Stream, Turn, evaluating
-from dalm.data import Data
+from dalm.data import Data, Split
 from dalm.errors import DalmError, did_you_mean
 from dalm.train.batches import Streams
 from dalm.train.group import Group
@@ -96,11 +96,11 @@ class Stepper:
     Args:
         state: what a step changes.
         stage: the part of the family that is fitted.
-        data: its training split is learned from.
+        rows: what it learns from.
         group: the processes that train together.
     """
 
-    def __init__(self, state: State, stage: Stage, data: Data, group: Group = Group()) -> None:
+    def __init__(self, state: State, stage: Stage, rows: Split, group: Group = Group()) -> None:
         self.state = state
         self.stage = stage
         self.options = state.options
@@ -113,7 +113,7 @@ class Stepper:
                 f"a batch of {size} cannot be cut into {self.shards} equal shards; ask for a "
                 f"multiple of {self.shards}"
             )
-        self.streams = Streams(data.train, size, self.options.seed, self.options.place)
+        self.streams = Streams(rows, size, self.options.seed, self.options.place)
 
     def __call__(self) -> list[Played]:
         """Take a step; returns the turns that were played."""

@@ -18,8 +18,9 @@ from dalm.codec import compress as encode
 from dalm.core import Bound, Density, Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
-from dalm.metrics import Metric
+from dalm.metrics.proven import PROVEN
 from dalm.records import Json, atomic_write, read_scores
+from dalm.records.score import Score, score_records
 from dalm.train import Run
 from dalm.verbs.scores import same, score
 
@@ -146,19 +147,20 @@ def _misread(run: Path, x: Tensor, threads: int) -> tuple[str | None, float]:
 
 
 def _seal(run: Run, data: Data, record: Json) -> Json:
-    found = read_scores(run.path, run.meta) or score(run, data)
-    metrics = found["metrics"] | {"proven": _metric(record, len(data.test)).to_json()}
-    run.keep_scores(found | {"metrics": metrics, "proof": record})
+    found = read_scores(run.path, run.meta) or score(run, data).to_json()
+    others = [one for one in score_records(found) if one["metric"] != PROVEN.name]
+    scores = [*others, _proven(record, len(data.test)).to_json()]
+    run.keep_scores(found | {"format": 2, "scores": scores, "proof": record})
     return record
 
 
-def _metric(record: Json, n: int) -> Metric:
+def _proven(record: Json, n: int) -> Score:
     """The seal as a figure of the scoreboard."""
     if not record["sealed"]:
-        return Metric(None, None, None, n, "bits/dim", "lower", note=record["reason"])
+        return PROVEN.score(None, n=n, note=record["reason"])
     told = f"{record['bytes']:,} bytes, {record['ratio']:.4f} of the claim; with all weights as they are {record['with_weights']:,} bytes"
     told += f"; bits-back with {record['samples']} samples" if record["samples"] > 1 else ""
-    return Metric(record["file"], None, None, n, "bits/dim", "lower", note=told)
+    return PROVEN.score(record["file"], n=n, note=told)
 
 
 @torch.no_grad()

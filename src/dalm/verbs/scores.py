@@ -3,30 +3,108 @@
 from __future__ import annotations
 
 import io
+import math
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.core import Bound, Density, Generative
+from dalm.core import Density, Generative
 from dalm.data import Data, load_data
-from dalm.errors import DalmError, check_seed
-from dalm.metrics import EXPLAIN, Metric, evaluate, likelihood, neighbours
+from dalm.errors import DalmError, check_seed, did_you_mean
+from dalm.metrics import evaluate, meanings, neighbours, titles
 from dalm.models import Copycat
 from dalm.records import Json, machine, read_scores, write
+from dalm.records.score import Score, find_score, score_records
 from dalm.train import Run
+from dalm.verbs.results import Result
 
-SAMPLES = 2000  # drawn for the metrics
-ROWS = 10_000  # most test rows that are scored
-SHOWN = 48  # samples in the gallery
-# importance samples, and the test rows they are spent on
-TIGHT = 128
-TIGHT_ROWS = 500
+FORMAT = 2
+"""Of `metrics.json`: scores are a list of records; format 1 had one for each name."""
+SAMPLES = 2000
+"""Drawn for the metrics."""
+DRAWN_AT_ONCE = 500
+SHOWN = 48
+"""Samples in the gallery."""
 
 
-def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> Json:
+@dataclass(frozen=True, repr=False)
+class Scores(Result):
+    """What `score` found of a run: `scores["kid"]` is one score, iteration gives all.
+
+    Args:
+        path: the `metrics.json` that was written.
+        scores: each a number with interval, unit and size.
+        record: the content of that file: scores, costs, seed, machine, explanations.
+    """
+
+    path: Path
+    scores: tuple[Score, ...]
+    record: Json
+
+    def __iter__(self) -> Iterator[Score]:
+        return iter(self.scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __contains__(self, metric: str) -> bool:
+        return any(score.metric == metric for score in self.scores)
+
+    def __getitem__(self, metric: str) -> Score:
+        """The first score of a measure.
+
+        Raises:
+            DalmError: there is none.
+        """
+        for score in self.scores:
+            if score.metric == metric:
+                return score
+        known = [score.metric for score in self.scores]
+        raise DalmError(f"there is no score {metric!r}. {did_you_mean(metric, known)}")
+
+    def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
+        """One row for each score: title, value ± half its interval, unit, label, n, remark."""
+        headings = ["score", "value", "unit", "label", "n", "remark"]
+        return headings, [_row(score) for score in self.scores]
+
+    def to_json(self) -> Json:
+        """The content of `metrics.json`."""
+        return self.record
+
+
+def _row(score: Score) -> Sequence[str]:
+    title = titles().get(score.metric, score.metric)
+    place = "" if score.subset is None else f" ({score.subset})"
+    reason = score.note if score.value is None else ""
+    return [
+        title + place,
+        _value(score),
+        score.unit,
+        score.label or "",
+        f"{score.n:,}",
+        score.flag or reason,
+    ]
+
+
+def _value(score: Score) -> str:
+    """The value ± half its interval, to two digits of the latter."""
+    if score.value is None:
+        return "–"
+    if score.low is None or score.high is None:
+        return f"{score.value:.4g}"
+    half = (score.high - score.low) / 2
+    if half == 0 or not math.isfinite(half):
+        return f"{score.value:.4g} ± {half:g}"
+    places = max(0, 1 - math.floor(math.log10(half)))
+    return f"{score.value:.{places}f} ± {half:.{places}f}"
+
+
+def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> Scores:
     """Score a run on the test split and write `metrics.json` and `gallery.npz` into its folder.
 
     Args:
@@ -45,41 +123,28 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         )
     run = run if isinstance(run, Run) else Run.open(run)
     data = same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
+
     samples, speed = _draw(run.model, seed)
-    scores = _likelihoods(run.model, data) | evaluate(
-        samples, data.train.x, data.test.x, data.spec, seed=seed
+    scores = evaluate(
+        samples,
+        data.train.x,
+        data.test.x,
+        data.spec,
+        model=run.model,
+        labels=data.test.y,
+        seed=seed,
     )
-    found: Json = {
-        "data": data.name,
-        "likelihood": run.model.likelihood if isinstance(run.model, Density) else None,
-        "seconds": run.meta["seconds"],
-        "parameters": run.meta["parameters"],
-        "samples_per_second": round(speed, 3),
-        "seed": seed,
-        "machine": machine(str(run.model.device)),
-        "metrics": {name: metric.to_json() for name, metric in scores.items()},
-        "explain": EXPLAIN,
-    }
-    _gallery(run.path / "gallery.npz", samples[:SHOWN], data)
-    return run.keep_scores(_with_proof(run, found))
-
-
-def _with_proof(run: Run, found: Json) -> Json:
-    """What was found, and the seal of these weights if there is one."""
-    try:
-        before = read_scores(run.path, run.meta) or {}
-    except DalmError:  # they are being replaced because they were edited
-        return found
-    if "proof" not in before:
-        return found
-    return found | {
-        "proof": before["proof"],
-        "metrics": found["metrics"] | {"proven": before["metrics"]["proven"]},
-    }
+    _write_gallery(run.path / "gallery.npz", samples[:SHOWN], data)
+    return _keep(run, data, seed, speed, list(scores))
 
 
 def same(run: Run, data: Data) -> Data:
-    """The data, or DalmError unless a run was fitted to them."""
+    """The data, or DalmError unless a run was fitted to them.
+
+    Args:
+        run: a run.
+        data: what it may have been fitted to.
+    """
     if data.fingerprint != run.meta["data"]["fingerprint"]:
         raise DalmError(
             f"{run.path} was fitted to {run.meta['data']['name']} "
@@ -91,41 +156,60 @@ def same(run: Run, data: Data) -> Data:
 def _draw(model: Generative, seed: int) -> tuple[Tensor, float]:
     """Samples on the CPU, and how many came in a second."""
     generator = torch.Generator(model.device).manual_seed(seed)
-    model.sample(1, generator=generator)
-    began = time.perf_counter()
+    model.sample(1, generator=generator)  # the first call pays for what the others reuse
+
+    sizes = [DRAWN_AT_ONCE] * (SAMPLES // DRAWN_AT_ONCE)
     if isinstance(model, Copycat):  # a row drawn twice would tell it from fresh data
-        samples = model.sample(min(SAMPLES, len(model.rows)), generator=generator).cpu()
-    else:
-        samples = torch.cat(
-            [model.sample(500, generator=generator).cpu() for _ in range(SAMPLES // 500)]
-        )
+        sizes = [min(SAMPLES, len(model.rows))]
+    began = time.perf_counter()
+    samples = torch.cat([model.sample(size, generator=generator).cpu() for size in sizes])
     return samples, len(samples) / (time.perf_counter() - began)
 
 
-def _likelihoods(model: Generative, data: Data) -> dict[str, Metric]:
-    if not isinstance(model, Density):
+def _keep(run: Run, data: Data, seed: int, speed: float, scores: list[Score]) -> Scores:
+    """Write `metrics.json`, with the proof of these weights if there is one."""
+    proof = _proof(run)
+    if "proven" in proof:
+        scores = [*scores, proof.pop("proven")]
+    record = {
+        "format": FORMAT,
+        "data": data.name,
+        "likelihood": run.model.likelihood if isinstance(run.model, Density) else None,
+        "seconds": run.meta["seconds"],
+        "parameters": run.meta["parameters"],
+        "samples_per_second": round(speed, 3),
+        "seed": seed,
+        "machine": machine(str(run.model.device)),
+        "scores": [one.to_json() for one in scores],
+        "titles": titles(),
+        "explain": meanings(),
+    }
+    return Scores(run.path / "metrics.json", tuple(scores), run.keep_scores(record | proof))
+
+
+def _proof(run: Run) -> Json:
+    """The seal of these weights, `proof`, and its score, `proven`, if they were proven before."""
+    try:
+        before = read_scores(run.path, run.meta) or {}
+    except DalmError:  # they are being replaced because they were edited
         return {}
-    x = data.test.subset(ROWS).x
-    with torch.no_grad():
-        nats = torch.cat([model.log_prob(part).cpu() for part in x.split(500)])
-    scores = {"bits_per_dim": likelihood(nats, data.spec.dims, model.likelihood)}
-    if isinstance(model, Bound):
-        rows = data.test.subset(TIGHT_ROWS).x
-        tight = torch.cat(
-            [model.importance_bound(part, samples=TIGHT).cpu() for part in rows.split(250)]
-        )
-        scores["importance_bits_per_dim"] = likelihood(tight, data.spec.dims, model.likelihood)
-    return scores
+    if "proof" not in before:
+        return {}
+    proven = find_score(score_records(before), "proven")
+    seal = {"proof": before["proof"]}
+    return seal | {"proven": Score(**proven)} if proven else seal
 
 
-def _gallery(path: Path, samples: Tensor, data: Data) -> None:
+def _write_gallery(path: Path, samples: Tensor, data: Data) -> None:
     """What the report shows: samples, their nearest training and held-out rows, and real data."""
+    train = data.train.x
+    heldout = data.test.x
     content = io.BytesIO()
     np.savez_compressed(
         content,
         samples=samples.numpy(),
-        nearest_train=data.train.x[neighbours(samples, data.train.x, data.spec)].numpy(),
-        nearest_heldout=data.test.x[neighbours(samples, data.test.x, data.spec)].numpy(),
+        nearest_train=train[neighbours(samples, train, data.spec)].numpy(),
+        nearest_heldout=heldout[neighbours(samples, heldout, data.spec)].numpy(),
         real=data.test.subset(SHOWN).x.numpy(),
     )
     write(path, content.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dalm.core import Estimator, Generative, Learner, Spec, signature
+from dalm.core import Batch, Estimator, Generative, Learner, Spec, Work, conditions
+from dalm.data import Split
 from dalm.errors import DalmError
+from dalm.train.options import FitOptions, with_recipe
+from dalm.train.state import State
+from dalm.train.step import Stepper
 
 TINY = Spec((1, 2, 2), levels=3, classes=2)
 """Discrete data of which there are only 81."""
@@ -18,6 +23,10 @@ SMALL = Spec((1, 4, 4), levels=3, classes=2)
 """For families that refuse the tiny Spec."""
 PLANE = Spec((2,), classes=2)
 """Real data."""
+REAL = (Spec((1,), classes=2), PLANE, Spec((1, 1, 3), classes=2))
+"""Real data of one, two and three dimensions."""
+RATE = 1e-2
+"""Learning rate of the small models."""
 
 
 def everything(spec: Spec) -> Tensor:
@@ -69,12 +78,12 @@ class TestCase:
     @property
     def takes_classes(self) -> bool:
         """Whether the family can be conditional, by option or always."""
-        return "conditional" in signature(self.family) or self.always_conditional
+        return conditions(self.family)
 
     @property
     def always_conditional(self) -> bool:
         """Whether it is conditional without being asked."""
-        return "conditional" not in signature(self.family) and self.make(PLANE).conditional
+        return "conditional" not in self.family.declared() and self.takes_classes
 
     def suits(self, spec: Spec) -> bool:
         """Whether the family takes data of this Spec."""
@@ -90,43 +99,78 @@ class TestCase:
         return TINY if self.suits(TINY) else SMALL
 
     def make(self, spec: Spec, conditional: bool = False) -> Generative:
-        """A new model with weights from a fixed seed."""
-        extra = (
-            {"conditional": True} if conditional and "conditional" in signature(self.family) else {}
-        )
+        """A new model with weights from a fixed seed.
+
+        Args:
+            spec: what one datum is.
+            conditional: learn each class, if the family can be asked to.
+        """
+        asked = conditional and "conditional" in self.family.declared()
+        extra = {"conditional": True} if asked else {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
             return self.family(spec, **self.options, **extra)
 
     def trained(self, spec: Spec, conditional: bool = False) -> Generative:
-        """A model in double precision that has learned from `examples`."""
-        model = self.make(spec, conditional).double()
-        x, y = examples(spec)
-        learn(
-            model,
-            x.double() if spec.levels is None else x,
-            y if model.conditional else None,
-            self.steps,
-        )
-        return model.eval()
+        """A model in double precision that has learned from `examples`; one fit serves all checks.
+
+        Args:
+            spec: what one datum is.
+            conditional: as in `make`.
+        """
+        key = (self.family, repr(self.options), self.steps, spec, conditional)
+        if key not in _trained:
+            model = self.make(spec, conditional).double()
+            x, y = examples(spec)
+            learn(model, x.double() if spec.levels is None else x, y, self.steps)
+            _trained[key] = model.eval()
+        return copy.deepcopy(_trained[key])
+
+
+_trained: dict[tuple[Any, ...], Generative] = {}
 
 
 def learn(model: Generative, x: Tensor, y: Tensor | None, steps: int) -> None:
-    """Teach a model without the trainer: the contract must suffice."""
-    generator = torch.Generator().manual_seed(2)
+    """Teach a model by the loop that `fit` drives, without a run.
+
+    Args:
+        model: changed in place.
+        x: data, (N, *spec.shape).
+        y: their labels (N,).
+        steps: of a learner.
+    """
     if isinstance(model, Estimator):
-        model.passes(x, y, generator)
+        work = Work(Batch(x, y), generator=torch.Generator().manual_seed(2))
+        for _ in model.passes(work):
+            work.number += 1
     if not isinstance(model, Learner):
         return
-    model.adapt(x, y)
-    optimisers: dict[int, torch.optim.Optimizer] = {}
-    model.train()
+    model.adapt(x, model.condition(y))
+    stepper = stepper_of(model.train(), x, y, steps)
     for _ in range(steps):
-        index = torch.randint(len(x), (64,), generator=generator)
-        for k, (parameters, closure) in enumerate(
-            model.losses(x[index], None if y is None else y[index], generator)
-        ):
-            optimiser = optimisers.setdefault(k, torch.optim.Adam(parameters, lr=1e-2))
-            optimiser.zero_grad()
-            closure().backward(inputs=parameters)
-            optimiser.step()
+        stepper()
+
+
+def stepper_of(model: Learner, x: Tensor, y: Tensor | None, steps: int) -> Stepper:
+    """What takes the steps of a small model.
+
+    Args:
+        model: changed in place.
+        x: data, (N, *spec.shape).
+        y: their labels (N,).
+        steps: of the whole run.
+    """
+    plain = FitOptions(
+        steps=steps,
+        seed=2,
+        lr=RATE,
+        clip=0.0,
+        ema=0.0,
+        weight_decay=0.0,
+        batch_size=64,
+        schedule="constant",
+        precision="float32",
+        device="cpu",
+    )
+    options = with_recipe(plain, model, len(x))
+    return Stepper(State(model, options), model.stages()[0], Split(x, y))

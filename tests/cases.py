@@ -9,4 +9,4 @@ SMALL = {
     DCGAN: {"latent": 4, "width": 4},
     KDE: {"bandwidth": 0.7},
 }
-SUBJECTS = {family.family: TestCase(family, SMALL.get(family, {})) for family in FAMILIES}
+CASES = {family.family: TestCase(family, SMALL.get(family, {})) for family in FAMILIES}

@@ -1,0 +1,208 @@
+"""Nearness: how samples and held-out rows lie to the training data, and when that looks like
+copying.
+
+For a point x let d(x) be its distance to the nearest training row. Held-out rows have the same d as
+an honest model's samples; copies have smaller ones. Two tests ask so, `copying` and `authenticity`,
+and either may raise the flag `copies`.
+
+**When the flag goes up.** Neither statistic alone proves copying: smooth samples (a VAE's, class
+means) lie in the middle of the data, near everything, and held-out data by other writers lie
+farther out. On scikit-learn's digits, whose test rows have other writers, 250 fresh rows by the
+*training* writers have C_T -5, and class means have C_T -8 and authenticity 0.40 against 0.70 for
+held-out rows, with nothing copied. So a flag needs two things.
+
+1. The test is significant. C_T: the interval lies below -3. Authenticity: at least 3 standard
+   errors below that of held-out rows and below two thirds of it, the level that one third of exact
+   copies would bring.
+2. Samples are near-copies: less than half as far from a training row as from any held-out row (or
+   less than the median of that ratio over held-out rows, where half is nothing special: few
+   dimensions, many more training rows). The same share among held-out rows, none of which counts as
+   its own neighbour, is what chance gives, s0; with s the share of the samples, (s - s0) / (1 - s0)
+   estimates how many are copied (Abbott 1925). It must be at least 1/5, and s must be 3 standard
+   errors above s0.
+
+Estimates of 2 measured on digits and on MNIST (2,000 samples): held-out real data 0.02 and 0.03,
+fresh digits by the training writers 0.06, class means and Gaussians 0.01 at most; a tenth copied
+0.12, half copied 0.5, all copied with noise of 10 % of the range 0.60 and 0.95, all copied 1. The
+threshold of 1/5 lies between what honest models show and half copies, well off both.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dalm.core import Spec
+from dalm.errors import DalmError
+from dalm.features import FeatureSpace, principal_space
+from dalm.metrics.evidence import Evidence
+from dalm.metrics.intervals import share
+from dalm.metrics.neighbours import nearest
+
+FEWEST_ROWS = 20
+SIGNIFICANT = 3.0
+"""Standard errors that a flag asks for."""
+COPIED_SHARE = 0.2
+"""Least estimated share of copies that raises a flag."""
+NEAR = 0.5
+"""A near-copy is this much nearer to a training row than to any held-out row."""
+MOST_CELLS = 10
+ROWS_PER_CELL = 100
+CLUSTERED_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How a set of points lies to the training data.
+
+    Args:
+        distance: (B,) to the nearest training row.
+        authentic: (B,) that row's own nearest training row is nearer to it than the point is.
+        ratio: (B,) that distance over the one to the nearest held-out row.
+        cell: (B,) k-means cell of the training data.
+        space: name of the space in which distances are measured.
+    """
+
+    distance: Tensor
+    authentic: Tensor
+    ratio: Tensor
+    cell: Tensor
+    space: str
+
+
+def shared_nearness(evidence: Evidence) -> tuple[Nearness, Nearness]:
+    """Nearness of samples and of held-out rows, for `evidence.once`.
+
+    >>> x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    >>> evidence = Evidence(Spec((2,)), x[:20], x[20:40], x[40:])
+    >>> len(evidence.once(shared_nearness)[0].distance)
+    20
+    """
+    raw = evidence.plain_space.name
+    return nearness(*evidence.plain_sets, evidence.spec, raw=raw, seed=evidence.seed)
+
+
+def nearness(
+    samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, *, raw: str = "raw", seed: int = 0
+) -> tuple[Nearness, Nearness]:
+    """Nearness of samples and of held-out rows to the training data.
+
+    Copies are looked for in the data's own numbers, not in learned features, where different data
+    may coincide. More than 64 dimensions are projected to the principal components of the training
+    data, which bounds the cost and ignores noise that no eye sees.
+
+    Args:
+        samples: (m, *shape).
+        train: (N, *shape), all of which are searched.
+        heldout: (n, *shape).
+        spec: what one datum is.
+        raw: what the data's own numbers are called.
+        seed: of k-means.
+
+    Raises:
+        DalmError: fewer than 20 rows in any of the three.
+
+    >>> x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    >>> fake, real = nearness(x[:20], x[:20], x[40:], Spec((2,)))
+    >>> fake.distance.max().item(), real.distance.min().item() > 0
+    (0.0, True)
+    """
+    if min(len(samples), len(train), len(heldout)) < FEWEST_ROWS:
+        sizes = f"{len(samples)} samples, {len(train)} training and {len(heldout)} held-out rows"
+        raise DalmError(f"looking for copies needs at least {FEWEST_ROWS} of each, got {sizes}")
+
+    space = principal_space(train, spec, raw)
+    fake = space(samples)
+    real = space(heldout)
+    surroundings = _Surroundings(space, space(train), real, min(len(fake), len(real)), seed)
+    return surroundings.of(fake), surroundings.of(real, itself=torch.arange(len(real)))
+
+
+class _Surroundings:
+    """What points are near to: training rows, held-out rows, and cells of the training rows."""
+
+    def __init__(
+        self, space: FeatureSpace, train: Tensor, heldout: Tensor, smaller: int, seed: int
+    ) -> None:
+        self.space = space
+        self.train = train
+        self.heldout = heldout
+        self.cells = _cells(train, min(MOST_CELLS, max(1, smaller // ROWS_PER_CELL)), seed)
+
+    def of(self, x: Tensor, itself: Tensor | None = None) -> Nearness:
+        """Nearness of points, (B, d); `itself` says which held-out rows they are."""
+        distance, row = nearest(x, self.train)
+        to_heldout, _ = nearest(x, self.heldout, itself=itself)
+        # A point that lies on both a training and a held-out row, 0 / 0, is no copy.
+        ratio = (distance / to_heldout).nan_to_num(nan=math.inf, posinf=math.inf)
+        return Nearness(
+            distance=distance,
+            authentic=distance > self._spacing(row),
+            ratio=ratio,
+            cell=nearest(x, self.cells)[1],
+            space=self.space.name,
+        )
+
+    def _spacing(self, row: Tensor) -> Tensor:
+        """Distance of training rows to their own nearest training row, (B,)."""
+        rows, back = torch.unique(row, return_inverse=True)
+        spacing, _ = nearest(self.train[rows], self.train, itself=rows)
+        return spacing[back]
+
+
+def _cells(x: Tensor, k: int, seed: int) -> Tensor:
+    """Centres of k cells, (k, d)."""
+    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+
+    stride = -(-len(x) // CLUSTERED_ROWS)
+    with warnings.catch_warnings():
+        # Fewer distinct rows than cells is no fault here: the empty cells are left out later.
+        warnings.simplefilter("ignore")
+        means = KMeans(k, n_init=1, random_state=seed).fit(x[::stride].numpy())
+    return torch.as_tensor(means.cluster_centers_).to(x)
+
+
+def near_copies(fake: Nearness, real: Nearness) -> tuple[Tensor, Tensor]:
+    """Which samples and which held-out rows are suspiciously near to a training row.
+
+    Args:
+        fake: nearness of the samples.
+        real: nearness of the held-out rows.
+
+    Returns:
+        (m,) and (n,) booleans.
+    """
+    limit = min(NEAR, real.ratio.median().item())
+    return fake.ratio < limit, real.ratio < limit
+
+
+def are_copied(fake: Nearness, real: Nearness) -> bool:
+    """Whether enough samples are near-copies for a flag; see the module.
+
+    Args:
+        fake: nearness of the samples.
+        real: nearness of the held-out rows.
+    """
+    near, usual = near_copies(fake, real)
+    by_chance = share(usual)
+    enough = share(near) - by_chance >= COPIED_SHARE * (1 - by_chance)
+    return enough and shares_z(near, usual) > SIGNIFICANT
+
+
+def shares_z(x: Tensor, y: Tensor) -> float:
+    """Standardised difference of the shares of true entries, under the hypothesis that they agree.
+
+    Args:
+        x: booleans, (m,).
+        y: booleans, (n,).
+
+    >>> shares_z(torch.tensor([True, True]), torch.tensor([True]))
+    0.0
+    """
+    pooled = share(torch.cat([x, y]))
+    error = math.sqrt(pooled * (1 - pooled) * (1 / len(x) + 1 / len(y)))
+    return (share(x) - share(y)) / error if error else 0.0
