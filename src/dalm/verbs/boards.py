@@ -9,7 +9,7 @@ from pathlib import Path
 import dalm
 from dalm.data import Data
 from dalm.errors import DalmError
-from dalm.metrics import EXPLAIN
+from dalm.metrics import meanings
 from dalm.records import (
     Json,
     is_reference,
@@ -46,7 +46,7 @@ def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
         "budget": budget,
         "notes": list(data.notes),
         "rows": [],
-        "explain": EXPLAIN,
+        "explain": meanings(),
     }
 
 
