@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal, final
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,10 +14,14 @@ import dalm
 from dalm.cli import main
 from dalm.core import Estimator, families
 from dalm.errors import DalmError
-from dalm.options import option
+from dalm.options import Options, option
 from dalm.verbs.groups import declared_by, family_defaults, options_of, sort_options
 
 QUICK = {"steps": 2, "validations": 1, "snapshots": 0, "device": "cpu"}
+
+
+class Heat(Options, owner="clashing"):
+    temperature: float = option("of the draws", default=1.0, at_least=0)
 
 
 @pytest.fixture
@@ -33,12 +38,13 @@ def clashing():
         size: int = option("of something", default=3)
         steps: int = option("of a dance", default=4)
         out: Literal["up", "down"] = option("a direction", default="up")
+        sampling = Heat
 
         def passes(self, work):
             return iter(())
 
-        def _sample(self, n, y, generator):
-            return torch.zeros(n, *self.spec.shape)
+        def _sample(self, n, y, generator, options):
+            return torch.full((n, *self.spec.shape), options.temperature)
 
     yield Clashing
     del families["clashing"]
@@ -157,13 +163,28 @@ def test_help_shows_what_holds_for_the_family(capsys):
         main(["fit", "vae", "--help"])
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "FAMILY DATA" in said.split("Fit a family")[0]
-    assert "peak learning rate (default: 0.002)" in said, "the family's own, not None"
+    assert "peak learning rate; above 0 (default: 0.002)" in said, "the family's own, not None"
     assert "None" not in said
     with pytest.raises(SystemExit):
         main(["fit", "--help"])
     said = capsys.readouterr().out
     assert "dalm fit FAMILY --help" in said
     assert "--latent" not in said
+
+
+def test_a_family_has_options_of_sampling(clashing, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = dalm.fit("clashing", "ring8", n=60, out="run", progress=False)
+    assert (dalm.sample(run, 2) == 1).all()
+    assert (dalm.sample(run, 2, temperature=3) == 3).all()
+    assert main(["sample", "run", "--temperature", "2", "-o", "x.npy"]) == 0
+    assert (np.load("x.npy") == 2).all()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["sample", "run", "--help"])
+    assert "of the draws; at least 0 (default: 1.0)" in capsys.readouterr().out
+    with pytest.raises(DalmError, match="temperature"):
+        dalm.sample(run, 2, temperature=-1)
 
 
 # What is read of options

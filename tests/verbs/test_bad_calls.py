@@ -48,15 +48,15 @@ CALLS = {
     "another output that is none": (lambda: PixelCNN(SPEC, output="zzz"), "output is .*got 'zzz'"),
     "a bandwidth in words": (
         lambda: KDE(SPEC, bandwidth="a"),
-        "bandwidth is a positive number, got 'a'",
+        "bandwidth is a number or None, got 'a'",
     ),
     "an endless bandwidth": (
         lambda: KDE(SPEC, bandwidth=math.inf),
-        "bandwidth is a positive number, got inf",
+        "bandwidth is a number or None, got inf",
     ),
     "a shrinkage in words": (
         lambda: Discriminant(SPEC, shrinkage="a"),
-        "shrinkage is a number, got 'a'",
+        "shrinkage is a number or None, got 'a'",
     ),
     "too much shrinkage": (
         lambda: Discriminant(SPEC, shrinkage=1.5),

@@ -117,15 +117,29 @@ def run(name: str, word: str, arguments: list[str]) -> int:
 
 
 def _family(command: Command, arguments: list[str]) -> Any:
-    """The family whose options may be given: the first argument, or the first name of a family that
-    is no option's value.
-    """
-    if "model" not in command.groups or not arguments:
-        return None
+    """The family whose options may be given: that of the run, or the one that is named."""
+    if "sampling" in command.groups:
+        return _family_of_run(arguments)
+    return _named_family(arguments) if "model" in command.groups else None
+
+
+def _family_of_run(arguments: list[str]) -> Any:
+    """The family of the first argument that is a run."""
+    from dalm.records import read_meta
+    from dalm.verbs.models import family_of
+
+    for word in arguments:
+        if (Path(word) / "run.json").is_file():
+            return family_of(read_meta(Path(word))["model"]["family"])
+    return None
+
+
+def _named_family(arguments: list[str]) -> Any:
+    """The first argument, or the first name of a family that is no option's value."""
     from dalm.core import families
     from dalm.verbs.models import family_of
 
-    if not arguments[0].startswith("-"):
+    if arguments and not arguments[0].startswith("-"):
         return family_of(arguments[0])
     for before, word in itertools.pairwise(arguments):
         is_value = before.startswith("-") and "=" not in before

@@ -20,6 +20,7 @@ GROUP_TITLES = {
     "model": "of the family, each also with its group: --model.NAME",
     "data": "of the data, each also with its group: --data.NAME",
     "train": "of training, each also with its group: --train.NAME",
+    "sampling": "of the run's family, each also with its group: --sampling.NAME",
 }
 
 

@@ -29,10 +29,19 @@ def show(verb: str, values: dict[str, Any], result: Any, as_json: bool) -> int:
     if verb in WORDS and not isinstance(result, Result):
         return WORDS[verb](values, result)
     if isinstance(result, Result):
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else WIDTH).print(result)
-        result = result.written
-    if result is not None:
+        _show_result(result)
+    else:
         print(result)
     return 0
+
+
+def _show_result(result: Result) -> None:
+    """One line if that is all, else the table, what it does not say, and the file to open."""
+    if result.summary is not None:
+        print(result.summary)
+        return
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(result)
+    for line in [*result.legend, *filter(None, [result.written])]:
+        print(line)

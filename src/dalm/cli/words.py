@@ -86,25 +86,6 @@ def say_fit(values: Json, run: Any) -> int:
     return 0
 
 
-def say_scores(values: Json, found: Json) -> int:
-    """The scores of a run as a row of a scoreboard."""
-    from rich.console import Console
-
-    from dalm.report import terminal_table
-
-    metrics = dict(found["metrics"])
-    row = found | {
-        "name": Path(values["run"]).name,
-        "error": None,
-        "bits_per_dim": metrics.pop("bits_per_dim", None),
-        "metrics": metrics,
-    }
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(terminal_table([row], console.width))
-    print(Path(values["run"]) / "metrics.json")
-    return 0
-
-
 def say_compressed(values: Json, found: Json) -> int:
     """One line about an archive."""
     model = f", of which the model {found['model']:,}" if found["model"] else ""
@@ -176,7 +157,6 @@ def _rounded(value: float | None, form: str) -> str:
 WORDS: dict[str, Callable[[Json, Any], int]] = {
     "fit": say_fit,
     "prove": lambda values, code: int(code),
-    "score": say_scores,
     "compress": say_compressed,
     "decompress": say_decompressed,
     "codecs": say_codecs,

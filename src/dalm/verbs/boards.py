@@ -18,7 +18,7 @@ from dalm.records import (
     require_absent,
     score_records,
 )
-from dalm.records.scoreboard import FILE
+from dalm.records.scoreboard import FILE, FORMAT
 from dalm.train import FitOptions
 
 
@@ -34,6 +34,7 @@ def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
         name: getattr(training, name) for name in ("seconds", "steps") if getattr(training, name)
     }
     return {
+        "format": FORMAT,
         "dalm": dalm.__version__,
         "data": data.name,
         "spec": asdict(data.spec) | {"shape": list(data.spec.shape)},

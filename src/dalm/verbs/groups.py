@@ -1,4 +1,4 @@
-"""Options by group: of the model, of the data and of training.
+"""Options by group: of the model, of the data, of training and of sampling.
 
 A group has its own names, so that a family may call an option `size` or `levels`. In Python an
 option is given by name, `fit("vae", data, latent=4, steps=10)`, or within its group,
@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dalm.core import Generative, Recipe
 from dalm.data import Data, data_options, load_data
@@ -35,7 +37,7 @@ class OptionsOf:
     """Says in a verb's signature of which groups its `**options` are.
 
     Args:
-        groups: some of `model`, `data`, `train`.
+        groups: some of `model`, `data`, `train`, `sampling`.
     """
 
     groups: tuple[str, ...]
@@ -45,8 +47,8 @@ def options_of(group: str, family: type[Generative] | None = None) -> dict[str, 
     """The options of a group by name.
 
     Args:
-        group: `model`, `data` or `train`.
-        family: whose options those of the model are; without it there are none.
+        group: `model`, `data`, `train` or `sampling`.
+        family: whose options those of the model and of sampling are; without it there are none.
 
     >>> options_of("data")["size"].name
     'size'
@@ -55,7 +57,9 @@ def options_of(group: str, family: type[Generative] | None = None) -> dict[str, 
         return data_options()
     if group == "train":
         return FitOptions.declared()
-    declared = family.declared() if family else {}
+    if family is None:
+        return {}
+    declared = family.declared() if group == "model" else family.sampling.declared()
     return {name: option for name, option in declared.items() if name != "spec"}
 
 
@@ -136,7 +140,7 @@ def sort_options(
             raise DalmError(
                 f"{verb} got {short!r} twice, by itself and in {group}_options; give it once"
             )
-        values[group][name] = value
+        values[group][name] = str(value) if isinstance(value, torch.device) else value
     return values
 
 

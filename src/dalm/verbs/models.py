@@ -149,6 +149,7 @@ def sample(
     seed: int = 0,
     label: int | None = None,
     device: str | None = None,
+    **options: Annotated[Any, OptionsOf(("sampling",))],
 ) -> NDArray[Any] | Path:
     """Draw samples from a run, as an array or into a file.
 
@@ -160,6 +161,7 @@ def sample(
         seed: of the samples.
         label: class of all samples, where the model is conditional.
         device: where to compute; by default where the model is, and of a folder on the CPU.
+        **options: what the family offers for a single call, such as a temperature.
 
     Returns:
         The samples, (n, *shape), or if `out` is given the path of the file.
@@ -173,7 +175,7 @@ def sample(
     model = _on_device(run.model, device) if isinstance(run, Run) else load(run, device)
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
     classes = _classes(model, int(n), label, generator)
-    x = _draw(model, classes, label, generator)
+    x = _draw(model, classes, label, generator, options)
     if path is None:
         return x
     if path.suffix.lower() == ".png":
@@ -207,13 +209,17 @@ def _classes(model: Generative, n: int, label: int | None, generator: torch.Gene
 
 
 def _draw(
-    model: Generative, classes: Tensor, label: int | None, generator: torch.Generator
+    model: Generative,
+    classes: Tensor,
+    label: int | None,
+    generator: torch.Generator,
+    options: Mapping[str, Any],
 ) -> NDArray[Any]:
     """A sample of each class. A model without classes gets the label, to refuse it."""
     parts = []
     for labels in classes.split(BATCH):
         given = labels if model.conditional else label
-        parts.append(model.sample(len(labels), given, generator).cpu())
+        parts.append(model.sample(len(labels), given, generator, **options).cpu())
     return torch.cat(parts).numpy()
 
 

@@ -24,6 +24,16 @@ class Result:
         raise NotImplementedError
 
     @property
+    def summary(self) -> str | None:
+        """The result in one line, where a shell says no more."""
+        return None
+
+    @property
+    def legend(self) -> Sequence[str]:
+        """What the table does not say by itself, in lines."""
+        return ()
+
+    @property
     def written(self) -> Path | None:
         """The file that a person would open, if there is one; the shell names it."""
         path: Path | None = getattr(self, "path", None)
