@@ -113,7 +113,7 @@ def run(name: str, word: str, arguments: list[str]) -> int:
     values = _values(command, given, quiet=as_json)
     with progress_bar(name, command.function) as callback:
         result = command.function(**values, **callback)
-    return show(name, values, result, as_json)
+    return show(name, result, as_json)
 
 
 def _family(command: Command, arguments: list[str]) -> Any:

@@ -13,12 +13,11 @@ WIDTH = 120
 """Characters of a line where there is no terminal to say it."""
 
 
-def show(verb: str, values: dict[str, Any], result: Any, as_json: bool) -> int:
+def show(verb: str, result: Any, as_json: bool) -> int:
     """Print a result; returns the exit code.
 
     Args:
         verb: name of the verb.
-        values: what it was called with.
         result: what it gave back.
         as_json: whether to print JSON.
     """
@@ -26,8 +25,8 @@ def show(verb: str, values: dict[str, Any], result: Any, as_json: bool) -> int:
         plain = result.to_json() if hasattr(result, "to_json") else result
         print(json.dumps(plain, indent=1))
         return 0
-    if verb in WORDS and not isinstance(result, Result):
-        return WORDS[verb](values, result)
+    if verb in WORDS:
+        return WORDS[verb](result)
     if isinstance(result, Result):
         _show_result(result)
     else:
