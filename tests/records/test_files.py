@@ -113,6 +113,37 @@ def test_many_writers_at_once_leave_one_whole_file(tmp_path):
     assert names(tmp_path) == ["file"]
 
 
+def test_a_disk_that_fills_halfway_leaves_the_old_file(tmp_path):
+    def fill() -> None:
+        with atomic_write(tmp_path / "file") as file:
+            file.write(b"ne")
+            raise OSError("no space left on device")
+
+    write(tmp_path / "file", "old")
+    with pytest.raises(OSError, match="no space"):
+        fill()
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("step", ["open", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
+    path = tmp_path / "file"
+    write(path, "old")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match="no space"):
+        write(path, b"new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["file"]
+
+
 def test_a_missing_folder_is_not_made(tmp_path):
     with pytest.raises(FileNotFoundError):
         write(tmp_path / "missing" / "file", "text")

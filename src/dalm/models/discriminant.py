@@ -39,6 +39,7 @@ def ledoit_wolf(centred: Tensor) -> float:
 class Discriminant(Autoregressive, Estimator):
     """A normal distribution for each class; the data must have classes.
 
+    >>> from dalm.core import Spec
     >>> model = Discriminant(Spec((2,), classes=3))
     >>> model.classify(torch.zeros(4, 2)).shape
     torch.Size([4])

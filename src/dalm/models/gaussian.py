@@ -60,6 +60,7 @@ def posterior_mode(
 class Gaussian(Autoregressive, Estimator):
     """Multivariate normal with a full covariance.
 
+    >>> from dalm.core import Spec
     >>> model = Gaussian(Spec((2,)))
     >>> nats = model.log_prob(torch.zeros(1, 2))
     >>> round(nats.item(), 4)  # standard normal until it has learned: -log 2π

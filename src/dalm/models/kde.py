@@ -80,6 +80,7 @@ def next_trial(scores: Mapping[float, float], low: float, high: float) -> float 
 class KDE(Autoregressive, Estimator):
     """Gaussian-kernel density over remembered training rows.
 
+    >>> from dalm.core import Spec
     >>> model = KDE(Spec((2,)), bandwidth=1.0)
     >>> trials = list(model.passes(Work(Batch(torch.zeros(1, 2)))))
     >>> round(model.log_prob(torch.zeros(1, 2)).item(), 4)  # one standard normal: -log 2π

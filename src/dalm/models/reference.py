@@ -23,6 +23,7 @@ from dalm.options import option
 class Copycat(Estimator):
     """Returns remembered rows, each once before any twice. It has no density.
 
+    >>> from dalm.core import Batch, Spec
     >>> model = Copycat(Spec((1,)))
     >>> model.passes(Work(Batch(torch.tensor([[7.0]]))))
     ()
@@ -59,6 +60,7 @@ class Histogram(Autoregressive, Completer, Estimator):
     Real entries have `bins` equal bins over the training range, mixed with 1 % of a normal of twice
     the spread, so that no datum is impossible.
 
+    >>> from dalm.core import Batch, Spec
     >>> model = Histogram(Spec((1,), levels=2))
     >>> model.passes(Work(Batch(torch.tensor([[1], [1]], dtype=torch.uint8))))
     ()
@@ -147,6 +149,7 @@ class Histogram(Autoregressive, Completer, Estimator):
 class Noise(Autoregressive, Completer, Estimator):
     """White noise: every level equally likely, or one normal for all real entries.
 
+    >>> from dalm.core import Spec
     >>> Noise(Spec((3,), levels=2)).log_prob(torch.zeros(1, 3, dtype=torch.uint8)).exp()
     tensor([0.1250], dtype=torch.float64)
     """

@@ -154,6 +154,8 @@ class Fitting:
             return
         self.options = FitOptions(**meta["fit"])
         self.run = Run(self.folder, build(meta["model"]).to(place), meta)
+        if self.group.leads:
+            self.run.update(state="running")
 
     def go_on(self) -> None:
         """Go through the stages that are left, and close the run."""

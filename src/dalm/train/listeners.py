@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from torch import Tensor
 
 from dalm.records import files, status
+from dalm.records.lines import read_lines
 from dalm.records.status import append_event
 from dalm.train.schedule import learning_rate
 from dalm.train.session import Listener, Session
@@ -37,8 +38,8 @@ class LossLog(Listener):
         """Open the log, without the lines that a resumed run will write again."""
         path = session.run.path / "log.jsonl"
         if path.exists():
-            lines = [line for line in path.read_text().splitlines() if _before(line, session.step)]
-            files.write(path, "".join(line + "\n" for line in lines))
+            kept = [line for line in read_lines(path) if line["step"] <= session.step]
+            files.write(path, "".join(json.dumps(line) + "\n" for line in kept))
         self.file = path.open("a", encoding="utf-8")
 
     def on_look(self, session: Session) -> None:
@@ -69,11 +70,6 @@ class LossLog(Listener):
         start = {"step": session.step, "seconds": round(session.seconds, 3)}
         self.file.write(json.dumps(start | content) + "\n")
         self.file.flush()
-
-
-def _before(line: str, step: int) -> bool:
-    """Whether a line of the log is whole, and tells of no later step."""
-    return line.endswith("}") and json.loads(line)["step"] <= step
 
 
 class ProgressBar(Listener):
