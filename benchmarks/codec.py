@@ -32,7 +32,7 @@ from dalm.codec.stack import Stack, initial_words
 from dalm.codec.tables import LEVELS
 from dalm.core import Autoregressive, Density, Spec, Variational
 from dalm.exact import fixed
-from dalm.verbs import make
+from dalm.verbs.models import make
 
 
 def travels(model: Density, x: Tensor, y: Tensor | None) -> list[bool]:

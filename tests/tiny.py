@@ -12,7 +12,7 @@ from typing import Any
 
 from dalm.data import Data, load_data
 from dalm.train import Run, fit
-from dalm.verbs import make
+from dalm.verbs.models import make
 
 DIGITS = load_data("digits")
 OPTIONS: dict[str, dict[str, Any]] = {

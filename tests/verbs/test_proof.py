@@ -19,8 +19,7 @@ from tiny import DIGITS, listing, run_of
 import dalm
 from dalm.cli import main
 from dalm.errors import DalmError
-from dalm.records import atomic_write, read_scores
-from dalm.records.score import find_score, score_records
+from dalm.records import atomic_write, find_score, read_scores
 from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
 from dalm.verbs.archives import Decompressed
@@ -244,10 +243,10 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
         progress=False,
         device="cpu",
     )
-    rows = {row["name"]: find_score(score_records(row), "proven") for row in board["rows"]}
+    rows = {row["name"]: find_score(row["scores"], "proven") for row in board.rows}
     assert rows["gaussian"]["value"] < rows["histogram"]["value"] < rows["noise"]["value"]
     assert "copycat has no likelihood" in rows["copycat"]["note"]
-    page = Path(board["report"]).read_text()
+    page = board.report.read_text()
     assert "As files" in page
     for name in (
         "proven",
@@ -258,7 +257,7 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
         "coder and archive",
     ):
         assert name in page
-    assert {row["name"]: row["bytes"] for row in board["codecs"]}["gaussian"] == (
+    assert {row["name"]: row["bytes"] for row in board.content["codecs"]}["gaussian"] == (
         tmp_path / "board/gaussian/proof.dalm"
     ).stat().st_size
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from dalm.codec import extra
 from dalm.codec.baselines import BASELINES, Baseline, order0_entropy
@@ -20,6 +20,7 @@ from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.models import Histogram
 from dalm.records import Json, check_weights, read_meta, read_scores, runs_below
+from dalm.verbs.groups import OptionsOf
 from dalm.verbs.results import Result
 
 MOST_ALONE = 500
@@ -113,7 +114,7 @@ def codecs(
     *,
     runs: str | Path = "runs",
     progress: Callable[[int, int], None] = lambda done, total: None,
-    **options: Any,
+    **options: Annotated[Any, OptionsOf(("data",))],
 ) -> CodecTable:
     """Compress the test split of data with every classical coder and baseline, and list them with
     the proven models, best last.
