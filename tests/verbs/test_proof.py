@@ -20,6 +20,7 @@ import dalm
 from dalm.cli import main
 from dalm.errors import DalmError
 from dalm.records import atomic_write, find_score, read_scores
+from dalm.records.score import score_records
 from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
 from dalm.verbs.archives import Decompressed

@@ -3,6 +3,7 @@ information is in any of them.
 """
 
 from dalm.probability.bins import log_logistic_mass, log_normal_mass
+from dalm.probability.choice import make_head, make_levels_head, suited_head
 from dalm.probability.counted import (
     counted_entropy,
     counted_jensen_shannon,
@@ -64,8 +65,11 @@ __all__ = [
     "knn_mutual_information",
     "log_logistic_mass",
     "log_normal_mass",
+    "make_head",
+    "make_levels_head",
     "mutual_information",
     "mutual_information_of",
     "normal",
     "scatter",
+    "suited_head",
 ]
