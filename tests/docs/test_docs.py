@@ -5,6 +5,7 @@ tutorial, in the order in which a reader meets them.
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import shlex
@@ -110,7 +111,15 @@ def test_a_page_is_executed(page, empty_folder):
     assert "python" in languages
     assert "sh" in languages
     assert any(empty_folder.glob("runs/*/run.json")), "the commands should have written runs here"
+    assert crashes(empty_folder) == []
     assert time.monotonic() - began < 300
+
+
+def crashes(folder: Path) -> list[str]:
+    """Rows of scoreboards that say that a family crashed; a refusal is no crash."""
+    boards = [json.loads(path.read_text()) for path in folder.rglob("scoreboard.json")]
+    errors = [row["error"] or "" for board in boards for row in board["rows"]]
+    return [error for error in errors if re.match(r"\w+(Error|Exception): ", error)]
 
 
 @pytest.mark.parametrize("page", PAGES)
