@@ -23,7 +23,12 @@ class Autoregressive(Density):
 
     @abc.abstractmethod
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
-        """Predict `n` data, given their labels (n,) if the model is conditional."""
+        """Predict data entry by entry.
+
+        Args:
+            n: how many data.
+            y: their labels (n,), if the model is conditional.
+        """
 
     def order(self) -> Tensor:
         """In which order the entries of a flat datum are predicted, (dims,)."""

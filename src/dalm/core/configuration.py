@@ -32,8 +32,14 @@ def _plain(value: Any) -> Any:
 
 
 def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Generative:
-    """The model that a configuration describes, with its weights if `state` is given. The opposite
-    of `config`.
+    """The model that a configuration describes: the opposite of `config`.
+
+    Args:
+        config: as `config` gives it.
+        state: its weights, or `None` for new ones.
+
+    Raises:
+        DalmError: no such family, an option that does not suit, or weights of another model.
     """
     options = dict(config)
     name = options.pop("family")
@@ -57,7 +63,15 @@ def _rich(value: Any) -> Any:
 
 
 def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load weights. Buffers take the shape they were saved with, for models that remember data."""
+    """Load weights. Buffers take the shape they were saved with, for models that remember data.
+
+    Args:
+        model: changed in place.
+        state: its `state_dict`, by name.
+
+    Raises:
+        DalmError: names or shapes differ.
+    """
     own = model.state_dict()
     if own.keys() != state.keys():
         differ = sorted(own.keys() ^ state.keys())

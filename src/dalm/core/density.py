@@ -14,6 +14,7 @@ from dalm.core.model import Generative, evaluating
 from dalm.errors import DalmError, is_integer
 
 Likelihood = Literal["exact", "bound", "estimate"]
+"""What a likelihood claims; the three are never ranked together."""
 WIDE = 1024
 """Pairs of a datum and a class that are scored at once."""
 

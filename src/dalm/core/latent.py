@@ -15,6 +15,7 @@ from dalm.errors import DalmError
 Codes = Spec | tuple[Spec, ...]
 """What codes are: one Spec (a vector, a grid, levels), or one for each of several layers."""
 Code = Tensor | tuple[Tensor, ...]
+"""Codes of data: (B, *codes.shape), or one such tensor for each layer."""
 
 
 class Latent(Generative):

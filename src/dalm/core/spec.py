@@ -72,8 +72,11 @@ class Spec:
         return torch.uint8 if self.levels <= 256 else torch.int32
 
     def check(self, x: Tensor, y: Tensor | None = None) -> None:
-        """Raise DalmError unless `x` is (B, *shape) of valid values and `y`, if given, (B,) of
-        valid classes.
+        """Raise DalmError unless data and labels are valid.
+
+        Args:
+            x: data, (B, *shape).
+            y: class labels (B,), if there are any.
         """
         if not isinstance(x, Tensor):
             raise DalmError(

@@ -132,7 +132,12 @@ class VAE(Variational, Learner):
         return one_hot(y, self.spec.classes, like)
 
     def posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation of q(z|x), (B, latent) each."""
+        """Mean and log standard deviation of q(z|x), (B, latent) each.
+
+        Args:
+            x: data, (B, *spec.shape).
+            y: labels (B,), if the model is conditional.
+        """
         scaled = self.scale(x).view(-1, *self.grid)
         outputs = self.encoder(concat_condition(scaled, self._label(y, scaled)))
         mean, log_std = outputs.to(scaled.dtype).chunk(2, 1)
@@ -144,7 +149,13 @@ class VAE(Variational, Learner):
         return params
 
     def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
-        """Log p(x|z), (B,) nats in data space."""
+        """Log p(x|z), (B,) nats in data space.
+
+        Args:
+            x: data, (B, *spec.shape).
+            z: codes, (B, latent).
+            y: labels (B,), if the model is conditional.
+        """
         params = self._params(z, y).to(z.dtype)
         if self.spec.levels is not None:
             return self.head.log_prob(params, x.view(-1, *self.grid))

@@ -12,7 +12,11 @@ Size = tuple[int, int]
 
 
 def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Linear layers of these sizes with an activation between them.
+    """Linear layers with an activation between them.
+
+    Args:
+        sizes: of the input, the hidden layers and the output.
+        activation: class of the module between two layers.
 
     >>> mlp([4, 8, 2])(torch.zeros(3, 4)).shape
     torch.Size([3, 2])
@@ -24,8 +28,12 @@ def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Seque
 
 
 def pyramid_sizes(height: int, width: int, smallest: int = 4) -> list[Size]:
-    """Sizes of an image that is halved, rounding up, while its shorter side stays at least
-    `smallest`.
+    """Sizes of an image that is halved, rounding up, while its shorter side is large enough.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        smallest: the shorter side, at least.
 
     >>> pyramid_sizes(28, 28)
     [(28, 28), (14, 14), (7, 7), (4, 4)]
@@ -58,6 +66,12 @@ class Down(nn.Module):
     """Image (B, inputs, H, W) to a vector (B, outputs): a residual block at each size below the
     first, twice the width at each.
 
+    Args:
+        inputs: channels of the image.
+        outputs: entries of the vector.
+        sizes: of the image at each level, as `pyramid_sizes` gives them.
+        width: channels at full size.
+
     >>> Down(1, 6, sizes=pyramid_sizes(8, 8), width=4)(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 6])
     """
@@ -87,6 +101,12 @@ class Down(nn.Module):
 
 class Up(nn.Module):
     """Vector (B, inputs) to an image (B, outputs, H, W): the mirror image of `Down`.
+
+    Args:
+        inputs: entries of the vector.
+        outputs: channels of the image.
+        sizes: as in `Down`.
+        width: channels at full size.
 
     >>> Up(6, 2, sizes=pyramid_sizes(8, 8), width=4)(torch.zeros(2, 6)).shape
     torch.Size([2, 2, 8, 8])
@@ -133,12 +153,26 @@ class PixelShuffleUp(nn.Module):
 
 
 def one_hot(y: Tensor | None, classes: int, like: Tensor) -> Tensor:
-    """Labels (B,) as (B, classes) of `like`'s type; no classes without labels."""
+    """Labels as (B, classes), one where the class is; no classes without labels.
+
+    Args:
+        y: labels (B,), or `None`.
+        classes: how many there are.
+        like: (B, …), whose type and device it gets.
+    """
     if y is None:
         return like.new_zeros(len(like), 0)
     return torch.nn.functional.one_hot(y, classes).to(like)
 
 
 def concat_condition(x: Tensor, label: Tensor) -> Tensor:
-    """Put a label (B, K) beside data as further features, or as constant channels of an image."""
+    """Put a label beside data as further features, or as constant channels of an image.
+
+    Args:
+        x: data, (B, D) or (B, C, H, W).
+        label: (B, K).
+
+    >>> concat_condition(torch.zeros(2, 3, 4, 4), torch.ones(2, 5)).shape
+    torch.Size([2, 8, 4, 4])
+    """
     return torch.cat([x, label[(...,) + (None,) * (x.dim() - 2)].expand(-1, -1, *x.shape[2:])], 1)

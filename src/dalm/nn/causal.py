@@ -32,19 +32,32 @@ class VerticalConv(nn.Conv2d):
         return super().forward(F.pad(x, (0, 0, self.kernel_size[0] - 1, 0)))
 
     def step(self, row: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
-        """One row (W, B, inputs) and the rows before it (height - 1, W, B, inputs) -> its output
-        (W, B, outputs) and the next cache.
+        """The output of one row, (W, B, outputs), and the next cache.
+
+        Args:
+            row: (W, B, inputs).
+            cache: the rows before it, (height - 1, W, B, inputs).
         """
         seen = torch.cat([cache, row[None]])
         return super().forward(seen.permute(2, 3, 0, 1))[:, :, 0].permute(2, 0, 1), seen[1:]
 
     def empty(self, batch: int, columns: int) -> Tensor:
-        """The cache before the first row."""
+        """The cache before the first row.
+
+        Args:
+            batch: images.
+            columns: of each.
+        """
         return self.weight.new_zeros(self.kernel_size[0] - 1, columns, batch, self.in_channels)
 
 
 class HorizontalConv(nn.Conv2d):
     """Convolution over this column and the columns to its left, within one row.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        width: columns seen, this one included.
 
     >>> HorizontalConv(1, 4, width=2)(torch.zeros(1, 1, 5, 5)).shape
     torch.Size([1, 4, 5, 5])
@@ -58,8 +71,11 @@ class HorizontalConv(nn.Conv2d):
         return super().forward(F.pad(x, (self.kernel_size[1] - 1, 0, 0, 0)))
 
     def step(self, pixel: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
-        """One pixel (B, inputs) and those before it (B, inputs, width - 1) -> its output (B,
-        outputs) and the next cache.
+        """The output of one pixel, (B, outputs), and the next cache.
+
+        Args:
+            pixel: (B, inputs).
+            cache: those before it, (B, inputs, width - 1).
         """
         seen = torch.cat([cache, pixel[:, :, None]], 2)
         return F.linear(seen.flatten(1), self.weight.flatten(1), self.bias), seen[:, :, 1:]
@@ -70,5 +86,10 @@ class HorizontalConv(nn.Conv2d):
 
 
 def pointwise(layer: nn.Conv2d, pixel: Tensor) -> Tensor:
-    """A 1×1 convolution applied to single pixels, (…, inputs) -> (…, outputs)."""
+    """A 1×1 convolution applied to single pixels, (…, outputs).
+
+    Args:
+        layer: of kernel size 1.
+        pixel: (…, inputs).
+    """
     return F.linear(pixel, layer.weight.flatten(1), layer.bias)

@@ -8,7 +8,12 @@ from dalm.nn.causal import HorizontalConv, VerticalConv
 
 
 def gate(x: Tensor, channels: int = 1) -> Tensor:
-    """tanh(a) ⊙ σ(b) of the two halves of the channels, which are the axis named."""
+    """tanh(a) ⊙ σ(b) of the two halves of the channels.
+
+    Args:
+        x: of twice as many channels.
+        channels: the axis that they are.
+    """
     a, b = x.chunk(2, channels)
     return a.tanh() * b.sigmoid()
 
@@ -33,8 +38,12 @@ class GatedLayer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def labelled(self, y: Tensor | None, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Both stacks, (B, 2 width, H, W) or (…, B, 2 width) each, with what the class adds to
-        them.
+        """Both stacks with what the class adds to them.
+
+        Args:
+            y: labels (B,), if the model is conditional.
+            v: vertical stack, (B, 2 width, H, W) or (…, B, 2 width).
+            h: horizontal stack, likewise.
         """
         if self.label is None or y is None:
             return v, h

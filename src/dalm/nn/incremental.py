@@ -66,7 +66,12 @@ class IncrementalDecoder:
         ]
 
     def params(self, i: int, j: int) -> Tensor:
-        """Output parameters of pixel (i, j), (n, size), for each pixel in its turn."""
+        """Output parameters of a pixel, (n, size), for each pixel in its turn.
+
+        Args:
+            i: its row.
+            j: its column.
+        """
         if j == 0:
             previous = self._known(i - 1, slice(None)).permute(2, 0, 1)
             self.places = self.net.place[0, :, i].T

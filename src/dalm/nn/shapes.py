@@ -12,6 +12,10 @@ from dalm.errors import DalmError
 def image_grid(spec: Spec, asker: str) -> tuple[int, int, int]:
     """(C, H, W) of a Spec: images as they are, (H, W) as one channel, a vector as one row.
 
+    Args:
+        spec: what one datum is.
+        asker: who needs an image, for the error.
+
     >>> image_grid(Spec((5,), levels=2), "pixelcnn")
     (1, 1, 5)
     """

@@ -57,7 +57,12 @@ class LevelsHead(OutputHead, Protocol):
         """
 
     def at_temperature(self, params: Tensor, temperature: float) -> Tensor:
-        """Parameters of the distribution raised to 1 / temperature, or as near as it comes."""
+        """Parameters of the distribution raised to 1 / temperature, or as near as it comes.
+
+        Args:
+            params: what the network said, (B, size, *grid).
+            temperature: above 0; 1 changes nothing.
+        """
 
 
 def uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
