@@ -135,7 +135,12 @@ def _model(
 
 
 def load(path: str | Path, device: str | None = None) -> Generative:
-    """The model of a run folder, on the CPU or on `device`, wherever it was trained."""
+    """The model of a run folder, wherever it was trained.
+
+    Args:
+        path: the folder.
+        device: where the model goes; the CPU if nothing is said.
+    """
     if not isinstance(path, str | Path):
         raise DalmError(f"load takes the folder of a run, got {type(path).__name__}")
     return Run.open(path, device or "cpu").model
