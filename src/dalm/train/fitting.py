@@ -77,11 +77,13 @@ class Fitting:
 
     def _start_learner(self) -> None:
         options = self._adapted(0)
+        if len(self._stages) == 1:
+            self.options = options
         if not self.group.leads:
-            self.run.meta = {"state": "running", "fit": options.to_dict()}
+            self.run.meta = {"state": "running", "fit": self.options.to_dict()}
             return
         state = State(self.run.model, options)
-        self.run = Run.create(self.folder, self.run.model, self.data, options)
+        self.run = Run.create(self.folder, self.run.model, self.data, self.options)
         self.run.update(**self._plan(0, options))
         state.save(self.checkpoint)
         self.run.publish(self.folder)
