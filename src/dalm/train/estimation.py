@@ -94,6 +94,7 @@ class Estimation:
             "passes": self.work.number,
             "over": self.over,
             "seconds": self.seconds,
+            "terms": self.terms,
             "notes": self.notes,
         }
         parts = {"model": self.family.state_dict(), "memory": self.work.memory}
@@ -108,6 +109,7 @@ class Estimation:
         self.work.number = note["passes"]
         self.over = note["over"]
         self.seconds = note["seconds"]
+        self.terms = note["terms"]
         self.notes = note["notes"]
 
 
@@ -120,17 +122,17 @@ def estimate(session: Session, estimation: Estimation) -> str:
     """
     session.learner = None
     session.losses = {}
-    for listener in session.listeners:
-        listener.on_start(session)
-    if estimation.work.number:
-        _tell(session, estimation)
-    while not (estimation.over or estimation.exhausted() or session.stopping):
-        if estimation.step():
+    # The last pass is told of (again), since it may have been made before anyone listened.
+    session.step_of_stage = max(0, estimation.work.number - 1)
+    with session.listening():
+        if estimation.work.number:
             _tell(session, estimation)
-    finished = estimation.over or estimation.exhausted() or session.reason is not None
-    outcome = "done" if finished else "stopped"
-    for listener in session.listeners:
-        listener.on_end(session, outcome)
+        while not (estimation.over or estimation.exhausted() or session.stopping):
+            if estimation.step():
+                _tell(session, estimation)
+        finished = estimation.over or estimation.exhausted() or session.reason is not None
+        outcome = "done" if finished else "stopped"
+        session.end(outcome)
     return outcome
 
 
@@ -140,6 +142,7 @@ def _tell(session: Session, estimation: Estimation) -> None:
     session.terms = estimation.terms
     for listener in session.listeners:
         listener.on_look(session)
+    session.end_step()
 
 
 @torch.no_grad()

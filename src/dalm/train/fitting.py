@@ -21,7 +21,7 @@ from dalm.train.interrupt import handle_interrupt
 from dalm.train.learning import learn
 from dalm.train.options import Diverged, FitOptions, with_recipe
 from dalm.train.run import Run, read_tensors
-from dalm.train.session import Listener, Session
+from dalm.train.session import Listener, Session, states_of
 from dalm.train.state import State, resolved_players
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -194,11 +194,6 @@ class Fitting:
             offset=sum(stage["steps"] for stage in done),
         )
 
-    def _restore_listeners(self, notes: dict[str, Any]) -> None:
-        for listener in self.listeners:
-            if listener.name in notes:
-                listener.restore(notes[listener.name])
-
     def _estimate(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
         estimation = self.estimation
         if estimation is None:
@@ -208,10 +203,10 @@ class Fitting:
         self.estimation = None
         working = estimation
         session = self._session(index, working.options, interrupted)
-        self._restore_listeners(working.notes)
+        session.restore(working.notes)
 
         def save() -> None:
-            working.notes = session.listener_states()
+            working.notes = session.notes()
             working.save(self.checkpoint)
 
         session.save = save
@@ -239,10 +234,10 @@ class Fitting:
         session = self._session(index, options, interrupted)
         session.step_of_stage = state.step
         session.seconds = state.seconds
-        self._restore_listeners(state.notes)
+        session.restore(state.notes)
 
         def save() -> None:
-            state.notes = session.listener_states()
+            state.notes = session.notes()
             state.save(self.checkpoint)
 
         session.save = save
@@ -272,15 +267,16 @@ class Fitting:
         if self.group.leads:
             single = {"fit": options.to_dict()} if len(self._stages) == 1 else {}
             self.run.update(**single, **self._plan(index, options))
-            State(self.run.model, options, index).save(self.checkpoint)
+            state = State(self.run.model, options, index)
+            state.notes = states_of(self.listeners)
+            state.save(self.checkpoint)
         return options
 
     def _fail(self, session: Session, state: State, error: Diverged) -> None:
         """Close a run that diverged, with its best weights or those of its last checkpoint."""
         best = state.best
         seconds = state.seconds
-        for listener in self.listeners:
-            listener.on_end(session, "failed")
+        session.end("failed")
         state.load(self.checkpoint)
         state.model.load_state_dict(best or state.result())
         if self.group.leads:

@@ -37,16 +37,14 @@ def learn(session: Session, state: State, group: Group) -> str:
     session.meter = Meter(state.model.units)
     compile_parts(state.model.train(), options)
     step = Stepper(state, session.stage, session.data.train, group)
-    for listener in session.listeners:
-        listener.on_start(session)
-    with deterministic(options):
-        _steps(session, state, step)
-    stopped = session.interrupted.is_set() and state.step < (options.steps or 0)
-    outcome = "stopped" if stopped and session.reason is None else "done"
-    session.read_losses()
-    state.check()
-    for listener in session.listeners:
-        listener.on_end(session, outcome)
+    with session.listening():
+        with deterministic(options):
+            _steps(session, state, step)
+        stopped = session.interrupted.is_set() and state.step < (options.steps or 0)
+        outcome = "stopped" if stopped and session.reason is None else "done"
+        session.read_losses()
+        state.check()
+        session.end(outcome)
     return outcome
 
 
@@ -70,6 +68,7 @@ def _steps(session: Session, state: State, step: Stepper) -> None:
         for listener in session.listeners:
             listener.on_step(session, played)
         _roll_back(session, state, step.group)
+        session.end_step()
 
 
 def _look(session: Session) -> None:

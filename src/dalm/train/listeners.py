@@ -59,7 +59,7 @@ class LossLog(Listener):
         """Write what it gave."""
         self._line(session, validation=round(value, 6) if math.isfinite(value) else None)
 
-    def on_end(self, session: Session, outcome: str) -> None:
+    def close(self) -> None:
         """Close the log."""
         if self.file is not None:
             self.file.close()
@@ -118,7 +118,7 @@ class ProgressBar(Listener):
             rate=f"{done / max(session.seconds, 1e-9):.3g}",
         )
 
-    def on_end(self, session: Session, outcome: str) -> None:
+    def close(self) -> None:
         """Take it away."""
         if self.bar is not None:
             self.bar.stop()
@@ -184,15 +184,10 @@ class Checkpoints(Listener):
         """Begin to count."""
         self.saved = time.perf_counter()
 
-    def on_step(self, session: Session, played: Sequence[Played]) -> None:
+    def on_step_end(self, session: Session) -> None:
         """Save, if it is time."""
         if time.perf_counter() - self.saved > session.options.checkpoint:
             self._save(session)
-
-    def on_look(self, session: Session) -> None:
-        """Save after the pass of an estimator, if it is time."""
-        if session.learner is None:
-            self.on_step(session, ())
 
     def on_end(self, session: Session, outcome: str) -> None:
         """Save what a resume will need."""

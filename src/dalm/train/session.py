@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,9 @@ from dalm.train.options import FitOptions
 from dalm.train.run import Run
 from dalm.train.state import State
 from dalm.train.step import Played
+
+STOP = "stop"
+"""Among the notes of listeners, why one wants to end the stage."""
 
 
 class Listener:
@@ -45,8 +49,16 @@ class Listener:
     def on_event(self, session: Session, event: str, facts: Mapping[str, Any]) -> None:
         """Something worth keeping happened, such as a stop, a roll-back or an alarm."""
 
+    def on_step_end(self, session: Session) -> None:
+        """A step or pass is over, and what was asked for after it is done: weights and states of
+        listeners stay as they are until the next.
+        """
+
     def on_end(self, session: Session, outcome: str) -> None:
         """A stage ended: `done`, `stopped` or `failed`."""
+
+    def close(self) -> None:
+        """Give back files and the terminal: a stage is left, even by an error."""
 
     def state(self) -> dict[str, Any]:
         """What must come back after a stop."""
@@ -110,6 +122,31 @@ class Session:
         """Whether no further step is to be taken."""
         return self.interrupted.is_set() or self.reason is not None
 
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Tell listeners that a stage begins, and have them let go of everything when it is left."""
+        try:
+            for listener in self.listeners:
+                listener.on_start(self)
+            yield
+        finally:
+            for listener in self.listeners:
+                listener.close()
+
+    def end(self, outcome: str) -> None:
+        """Tell all listeners how a stage ended.
+
+        Args:
+            outcome: `done`, `stopped` or `failed`.
+        """
+        for listener in self.listeners:
+            listener.on_end(self, outcome)
+
+    def end_step(self) -> None:
+        """Tell all listeners that a step or pass is over."""
+        for listener in self.listeners:
+            listener.on_step_end(self)
+
     def stop(self, reason: str) -> None:
         """Ask for the end of the stage after this step; what is best so far is kept.
 
@@ -143,6 +180,23 @@ class Session:
         self.meter.read()
         self.losses, self.terms = self.meter.means()
 
-    def listener_states(self) -> dict[str, Any]:
-        """What every listener wants back after a stop."""
-        return {one.name: state for one in self.listeners if (state := one.state())}
+    def notes(self) -> dict[str, Any]:
+        """What every listener wants back after a stop, and why one wants to end the stage."""
+        states = states_of(self.listeners)
+        return states if self.reason is None else states | {STOP: self.reason}
+
+    def restore(self, notes: Mapping[str, Any]) -> None:
+        """Take back what `notes` gave.
+
+        Args:
+            notes: of a checkpoint.
+        """
+        self.reason = notes.get(STOP)
+        for listener in self.listeners:
+            if listener.name in notes:
+                listener.restore(notes[listener.name])
+
+
+def states_of(listeners: Sequence[Listener]) -> dict[str, Any]:
+    """What listeners want back after a stop, by their names."""
+    return {listener.name: state for listener in listeners if (state := listener.state())}
