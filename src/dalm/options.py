@@ -47,6 +47,14 @@ class Option:
     name: str = ""
     kind: Any = None
 
+    def __get__(self, instance: object, owner: type) -> Option:
+        """The option itself, on the class. An instance has its value under the same name, or finds
+        it by `__getattr__` (torch keeps a model inside a model there), which Python asks next.
+        """
+        if instance is None:
+            return self
+        raise AttributeError(f"{owner.__name__} was not given its {self.name or 'option'} yet")
+
     @property
     def choices(self) -> tuple[Any, ...]:
         """The values of a `Literal` type, else none."""
