@@ -32,6 +32,10 @@ class Estimation:
         train: what it learns from.
         validation: what it may choose by.
         options: of the fit.
+
+    Attributes:
+        seconds: that the passes took.
+        earlier: seconds of the stages before.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Estimation:
         self.index = index
         self.options = options
         self.seconds = 0.0
+        self.earlier = 0.0
         self.terms: dict[str, float | None] = {}
         self.over = False
         device = stage.model.device
@@ -94,6 +99,7 @@ class Estimation:
             "passes": self.work.number,
             "over": self.over,
             "seconds": self.seconds,
+            "earlier": self.earlier,
             "terms": self.terms,
             "notes": self.notes,
         }
@@ -109,6 +115,7 @@ class Estimation:
         self.work.number = note["passes"]
         self.over = note["over"]
         self.seconds = note["seconds"]
+        self.earlier = note["earlier"]
         self.terms = note["terms"]
         self.notes = note["notes"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dalm.core import Estimator, Generative, Learner, Stage, build, config
+from dalm.core import Estimator, Generative, Learner, Stage, build, config, restore
 from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.records import read_meta
@@ -22,7 +22,7 @@ from dalm.train.learning import learn
 from dalm.train.options import Diverged, FitOptions, with_recipe
 from dalm.train.run import Run, read_tensors
 from dalm.train.session import Listener, Session, states_of
-from dalm.train.state import State, resolved_players
+from dalm.train.state import State, parted, resolved_players
 
 CHECKPOINT = "checkpoint.safetensors"
 STAGE_FACTS = ("steps", "batch_size", "lr", "validations", "snapshots", "precision")
@@ -162,7 +162,9 @@ class Fitting:
         self.group.agree(0)  # the checkpoint is there
         note: dict[str, Any] = {"passes": 0}
         if self.estimation is None:
-            _, note = read_tensors(self.checkpoint)
+            tensors, note = read_tensors(self.checkpoint)
+            restore(self.run.model, parted(tensors)["model"])  # a stage sees data by those before
+            self.seconds = note.get("earlier", 0.0)
         first = note.get("stage", 0)
         with handle_interrupt() as interrupted:
             for index in range(first, len(self._stages)):
@@ -192,12 +194,14 @@ class Fitting:
             options=options,
             stage=self._stages[index],
             offset=sum(stage["steps"] for stage in done),
+            earlier=self.seconds,
         )
 
     def _estimate(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
         estimation = self.estimation
         if estimation is None:
             estimation = self._estimation(index)
+            estimation.earlier = self.seconds
             if "passes" in note:
                 estimation.load(self.checkpoint)
         self.estimation = None
@@ -269,6 +273,7 @@ class Fitting:
             self.run.update(**single, **self._plan(index, options))
             state = State(self.run.model, options, index)
             state.notes = states_of(self.listeners)
+            state.earlier = self.seconds
             state.save(self.checkpoint)
         return options
 

@@ -66,7 +66,8 @@ class LossLog(Listener):
 
     def _line(self, session: Session, **content: Any) -> None:
         assert self.file is not None
-        start = {"step": session.step, "seconds": round(session.seconds, 3)}
+        seconds = session.earlier + session.seconds
+        start = {"step": session.step, "seconds": round(seconds, 3)}
         self.file.write(json.dumps(start | content) + "\n")
         self.file.flush()
 

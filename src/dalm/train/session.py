@@ -80,6 +80,7 @@ class Session:
         options: of the stage.
         stage: the part of the family that is being fitted.
         offset: steps of the stages before.
+        earlier: seconds of the stages before.
     """
 
     run: Run
@@ -89,6 +90,7 @@ class Session:
     options: FitOptions
     stage: Stage
     offset: int = 0
+    earlier: float = 0.0
     step_of_stage: int = 0
     seconds: float = 0.0
     milestone: bool = False
