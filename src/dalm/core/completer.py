@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dalm.core.model import Generative
 from dalm.errors import DalmError
+from dalm.options import Options
 
 
 class Completer(Generative):
@@ -18,7 +19,7 @@ class Completer(Generative):
     def _complete(
         self, x: Tensor, known: Tensor, y: Tensor | None, generator: torch.Generator | None
     ) -> Tensor:
-        """Draw what is unknown.
+        """Draw what is unknown; a family with sampling options takes them as `options`.
 
         Args:
             x: data (n, *spec.shape), whose unknown entries mean nothing.
@@ -36,6 +37,7 @@ class Completer(Generative):
         labels: Tensor | None,
         generator: torch.Generator | None,
         given: tuple[Tensor, Tensor],
+        options: Options,
     ) -> Tensor:
         values, known = (part.to(self.device) for part in given)
         shape = self.spec.shape
@@ -51,4 +53,6 @@ class Completer(Generative):
             )
         x = torch.where(known, values, 0).to(self.spec.dtype).expand(n, *shape).clone()
         self.spec.check(x)
-        return self._complete(x, known, labels, generator)
+        if self.sampling is Options:
+            return self._complete(x, known, labels, generator)
+        return self._complete(x, known, labels, generator, options=options)  # type: ignore[call-arg]

@@ -112,7 +112,7 @@ class Generative(nn.Module, Declared, abc.ABC):
         labels = self._labels_or_drawn(n, y, generator)
         with evaluating(self):
             if given is not None:
-                samples = self._fill_in(n, labels, generator, given)
+                samples = self._fill_in(n, labels, generator, given, asked)
             elif self.sampling is Options:
                 samples = self._sample(n, labels, generator)
             else:
@@ -135,6 +135,7 @@ class Generative(nn.Module, Declared, abc.ABC):
         labels: Tensor | None,
         generator: torch.Generator | None,
         given: tuple[Tensor, Tensor],
+        options: Options,
     ) -> Tensor:
         raise DalmError(
             f"{self.family} cannot be sampled given some entries; families that can say so in "
