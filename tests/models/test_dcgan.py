@@ -63,33 +63,38 @@ def test_the_weights_start_as_in_the_paper():
             assert abs(module.weight.mean().item()) < 0.004
         if isinstance(module, nn.BatchNorm2d):
             assert module.weight.mean().item() == pytest.approx(1, abs=0.05)
-    assert (model.recipe.lr, model.recipe.betas) == (2e-4, (0.5, 0.999))
+    assert model.recipe.lr == 2e-4
+    assert {player.betas for player in model.players().values()} == {(0.5, 0.999)}
+    assert {player.optimiser for player in model.players().values()} == {"AdamW"}
 
 
 def test_the_losses_are_the_formula(gan, one_batch):
     """D minimises -E log D(x) - E log(1 - D(G(z))), G the non-saturating -E log D(G(z))."""
     x = torch.randint(256, (6, *gan.spec.shape), generator=generator_of(), dtype=torch.uint8)
     gan.train()
-    [(judges, discriminate), (makers, generator_loss)] = gan.losses(x, None, generator_of(1))
+    judge, maker = gan.turns(one_batch(x, seed=1))
     source = generator_of(1)
     spread = (x + torch.rand(x.shape, generator=source, dtype=torch.float64)) / 256 * 2 - 1
     fake = gan.generate(6, None, source)
     real_says = gan.critic(spread.view(6, *gan.grid), None).sigmoid()
     fake_says = gan.critic(fake, None).sigmoid()
-    assert discriminate().item() == pytest.approx(
+    assert judge.loss.item() == pytest.approx(
         (-real_says.log() - (1 - fake_says).log()).mean().item(), rel=1e-6
     )
-    assert generator_loss().item() == pytest.approx(-fake_says.log().mean().item(), rel=1e-6)
-    assert set(judges) == set(gan.discriminator.parameters())
-    assert set(makers) == set(gan.generator.parameters())
+    assert maker.loss.item() == pytest.approx(-fake_says.log().mean().item(), rel=1e-6)
+    assert judge.log["D(x)"].item() == pytest.approx(real_says.mean().item(), rel=1e-6)
+    assert judge.log["D(G(z))"].item() == pytest.approx(fake_says.mean().item(), rel=1e-6)
+    players = gan.players()
+    assert (judge.player, maker.player) == ("discriminator", "generator")
+    assert set(players[judge.player].parameters) == set(gan.discriminator.parameters())
+    assert set(players[maker.player].parameters) == set(gan.generator.parameters())
 
 
 def test_the_players_do_not_teach_each_other(gan, one_batch):
     x = torch.randint(256, (6, *gan.spec.shape), generator=generator_of(), dtype=torch.uint8)
-    [(_, discriminate), _] = gan.train().losses(x, None, generator_of(1))
-    gradients = torch.autograd.grad(
-        discriminate(), list(gan.generator.parameters()), allow_unused=True
-    )
+    judge = next(gan.train().turns(one_batch(x, seed=1)))
+    makers = list(gan.generator.parameters())
+    gradients = torch.autograd.grad(judge.loss, makers, allow_unused=True)
     assert all(g is None for g in gradients), "the discriminator's loss reaches the generator"
 
 

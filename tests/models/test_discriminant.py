@@ -58,12 +58,11 @@ def test_the_default_shrinkage_is_that_of_ledoit_and_wolf(correlated, teach):
 
 @pytest.mark.parametrize("kind", ["lda", "qda"])
 def test_discriminant_classifies_digits(kind):
-    digits = load_data("digits")
-    model = Discriminant(digits.spec, kind=kind)
-    model.passes(digits.train.x, digits.train.y, torch.Generator())
-    accuracy = (model.classify(digits.test.x) == digits.test.y).double().mean().item()
+    model = Discriminant(DIGITS.spec, kind=kind)
+    model.passes(Work(Batch(DIGITS.train.x, DIGITS.train.y)))
+    accuracy = (model.classify(DIGITS.test.x) == DIGITS.test.y).double().mean().item()
     assert accuracy > 0.85
-    drawn = model.sample(300, 3, torch.Generator().manual_seed(0))
+    drawn = model.sample(300, 3, generator_of())
     assert (model.classify(drawn) == 3).double().mean() > 0.9
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import optimize, stats
 
-from dalm.core import Spec
+from dalm.core import Batch, Spec, Work
 from dalm.errors import DalmError
 from dalm.models import Gaussian
 from dalm.models.gaussian import posterior_mode
@@ -29,7 +29,7 @@ def test_gaussian_mle_is_where_the_likelihood_is_highest(correlated, teach):
     x, _ = correlated(60, 2)
     best = teach(Gaussian(Spec((2,)), estimate="mle"), x)
     top = best.log_prob(torch.as_tensor(x)).sum()
-    random = torch.Generator().manual_seed(0)
+    random = generator_of()
     for _ in range(50):
         near = teach(Gaussian(Spec((2,)), estimate="mle"), x)
         near.mean += 0.05 * torch.randn(2, generator=random, dtype=torch.float64)
@@ -101,3 +101,8 @@ def test_gaussian_map_lives_where_mle_dies(teach):
         teach(Gaussian(Spec((8,)), estimate="mle"), x)
     model = teach(Gaussian(Spec((8,)), estimate="map"), x)
     assert torch.isfinite(model.log_prob(torch.as_tensor(x))).all()
+
+
+def test_a_closed_form_makes_no_passes(correlated):
+    x, _ = correlated()
+    assert Gaussian(Spec((3,))).passes(Work(Batch(torch.as_tensor(x)))) == ()

@@ -118,7 +118,7 @@ def test_kde_draws_rows_with_noise(teach):
     rows = np.array([[0.0, 0.0], [100.0, 0.0], [200.0, 0.0]])
     drawn = (
         teach(KDE(Spec((2,)), bandwidth=0.5), rows)
-        .sample(6000, generator=torch.Generator().manual_seed(0))
+        .sample(6000, generator=generator_of())
         .numpy()
     )
     nearest = (drawn[:, :1] / 100).round()
@@ -137,3 +137,61 @@ def test_kde_of_a_class_remembers_its_rows_alone(correlated, teach):
         assert np.allclose(
             model.log_prob(torch.as_tensor(x), k), brute_kde(x, x[y == k], 0.4), atol=1e-6
         )
+
+
+@pytest.fixture
+def points():
+    return torch.as_tensor(np.random.default_rng(3).normal(size=(300, 2)))
+
+
+def bandwidth_of(work, stops=()):
+    """The bandwidth that is learned, by a new call after each of the passes named."""
+    model = KDE(Spec((2,))).double()
+    passes = iter(model.passes(work))
+    while next(passes, None) is not None:
+        work.number += 1
+        if work.number in stops:
+            passes = iter(model.passes(work))
+    return model.width.item(), work.number
+
+
+def test_the_bandwidth_search_makes_a_pass_for_each_trial(points):
+    work = Work(Batch(points))
+    _, passes = bandwidth_of(work)
+    assert len(work.memory["trials"]) == passes > 5
+
+
+@pytest.mark.parametrize("stops", [(1,), (3, 4), tuple(range(1, 30))])
+def test_the_bandwidth_search_goes_on_where_it_was(points, stops):
+    whole = bandwidth_of(Work(Batch(points)))
+    assert bandwidth_of(Work(Batch(points)), stops) == whole
+
+
+def test_the_bandwidth_is_the_best_tried_whenever_the_search_is_stopped(points):
+    model = KDE(Spec((2,))).double()
+    tried = {}
+    for terms in model.passes(Work(Batch(points))):
+        tried[terms["bandwidth"]] = terms["left-one-out"]
+        if len(tried) == 4:
+            break
+    assert model.width.item() == max(tried, key=tried.__getitem__)
+
+
+@pytest.mark.parametrize("peak", [0.02, 1.0, 40.0])
+def test_trials_one_by_one_are_the_whole_search(peak):
+    def objective(h):
+        return -(math.log(h / peak) ** 2)
+
+    scores = {}
+    while (trial := next_trial(scores, 0.01, 100.0)) is not None:
+        assert trial not in scores
+        scores[trial] = objective(trial)
+    assert maximise(scores.__getitem__, 0.01, 100.0) == maximise(objective, 0.01, 100.0)
+    assert maximise(objective, 0.01, 100.0) == pytest.approx(peak, rel=0.02)
+
+
+def test_a_bandwidth_that_is_given_is_not_searched(points):
+    model = KDE(Spec((2,)), bandwidth=0.3).double()
+    assert list(model.passes(Work(Batch(points)))) == []
+    assert torch.equal(model.rows, points)
+    assert model.width.item() == 0.3

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from dalm.core import Spec
-from dalm.models import VAE
+from dalm.core import Batch, Spec, Work
+from dalm.errors import DalmError
+from dalm.models import VAE, Gaussian, PixelCNN
 from dalm.testing.cases import TINY, everything
 from dalm.testing.general import generator_of
 
@@ -23,9 +24,9 @@ def line(seeded, one_batch):
     x[:, :, 1] = x[:, :, 0].flip(2)  # the second row mirrors the first
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
     for step in range(150):
-        [(_, closure)] = model.losses(x, None, generator_of(step))
+        [turn] = model.turns(one_batch(x, seed=step))
         optimiser.zero_grad()
-        closure().backward()
+        turn.loss.backward()
         optimiser.step()
     model = model.eval().requires_grad_(False)
     grid = torch.linspace(-9, 9, 6001, dtype=torch.float64)[:, None]
@@ -113,8 +114,9 @@ def test_the_divergence_is_the_closed_form(line):
     q = torch.distributions.Normal(mean, log_std.exp())
     p = torch.distributions.Normal(0.0, 1.0)
     z = mean + log_std.exp() * torch.randn(mean.shape, generator=generator_of(3), dtype=torch.float64)
-    expected = model.log_likelihood(rows, z, None) - torch.distributions.kl_divergence(q, p).sum(1)
-    assert torch.allclose(model.elbo(rows, None, generator_of(3)), expected)
+    likelihood, divergence = model.bound(rows, None, generator_of(3))
+    assert torch.allclose(likelihood, model.log_likelihood(rows, z, None))
+    assert torch.allclose(divergence, torch.distributions.kl_divergence(q, p).sum(1))
 
 
 def test_a_vae_of_real_data_scores_in_their_own_units(seeded):
@@ -124,7 +126,66 @@ def test_a_vae_of_real_data_scores_in_their_own_units(seeded):
     for c in (1.0, 100.0):
         model = seeded(VAE, Spec((3,)), latent=2, width=8)
         model.adapt(c * x, None)
-        scores.append(model.log_prob(c * x[:20]))
+        scores.append(model.log_prob(c * x[:20], generator=generator_of()))
     assert torch.allclose(
         scores[0] - scores[1], torch.full((20,), 3 * math.log(100.0), dtype=torch.float64)
     )
+
+
+# Codes
+
+
+def test_codes_are_what_they_say(line):
+    model, rows, _, _ = line
+    assert model.codes == Spec((1,))
+    z = model.encode(rows)
+    assert torch.equal(z, model.posterior(rows, None)[0])
+    decoded = model.decode(z)
+    assert decoded.dtype == TINY.dtype
+    TINY.check(decoded)
+
+
+def test_a_prior_over_codes_is_any_family(line):
+    model, rows, _, _ = line
+    z = model.encode(rows)
+    prior = Gaussian(model.codes)
+    prior.passes(Work(Batch(z)))
+    drawn = model.decode(prior.sample(20, generator=generator_of()))
+    TINY.check(drawn)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [torch.zeros(3, 2), torch.full((3, 1), math.nan), [[0.0]], (torch.zeros(3, 1),) * 2],
+    ids=["too many", "nan", "a list", "two layers"],
+)
+def test_bad_codes_are_refused(line, codes):
+    with pytest.raises(DalmError, match="expected (finite )?codes"):
+        line[0].decode(codes)
+
+
+# Noise of the bound
+
+
+def test_the_noise_is_of_the_data(line):
+    """The same rows get the same noise, whatever was drawn before; other rows other noise."""
+    model, rows, _, _ = line
+    first = model.log_prob(rows)
+    torch.rand(7)
+    assert torch.equal(first, model.log_prob(rows))
+    assert not torch.equal(first[1:], model.log_prob(rows[1:]))
+    few = model.importance_bound(rows, samples=3)
+    assert torch.equal(few, model.importance_bound(rows, samples=3))
+
+
+def test_classes_are_scored_together_as_alone(seeded):
+    """Of an exact likelihood: the same number, however many pairs are scored at once."""
+    spec = Spec((1, 2, 2), levels=3, classes=7)
+    model = seeded(PixelCNN, spec, conditional=True, width=8, depth=1).requires_grad_(False)
+    model.prior = torch.arange(1.0, 8, dtype=torch.float64) / 28
+    rows = everything(spec)[torch.arange(400) % 81]
+    joint = model.class_log_probs(rows)
+    for k in range(7):
+        alone = model.log_prob(rows, k) + model.prior[k].log()
+        assert torch.allclose(joint[:, k], alone, rtol=1e-12)
+    assert model.class_log_probs(rows[:0]).shape == (0, 7)
