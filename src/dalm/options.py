@@ -11,7 +11,6 @@ JSON, the command-line flag and its help. Families of models are declared the sa
 from __future__ import annotations
 
 import functools
-import json
 import math
 import numbers
 import types
@@ -278,7 +277,7 @@ class Options(Declared):
         return type(other) is type(self) and other.to_dict() == self.to_dict()
 
     def __hash__(self) -> int:
-        return hash((type(self), json.dumps(self.to_dict(), sort_keys=True, default=repr)))
+        return hash((type(self), *self.to_dict().values()))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.given().items())

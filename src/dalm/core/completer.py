@@ -39,20 +39,29 @@ class Completer(Generative):
         given: tuple[Tensor, Tensor],
         options: Options,
     ) -> Tensor:
-        values, known = (part.to(self.device) for part in given)
+        values, known = given
+        self._check_given(n, values, known)
+        values = values.to(self.device)
+        known = known.to(self.device)
         shape = self.spec.shape
-        if known.dtype != torch.bool or tuple(known.shape) != shape:
-            raise DalmError(
-                f"what is given needs a mask of booleans of shape {shape}, true where entries are "
-                f"known; got {tuple(known.shape)} of {known.dtype}"
-            )
-        if tuple(values.shape[-len(shape) :]) != shape or values.dim() > len(shape) + 1:
-            raise DalmError(
-                f"given values have the shape of a datum, {shape}, or of {n} of them; got "
-                f"{tuple(values.shape)}"
-            )
         x = torch.where(known, values, 0).to(self.spec.dtype).expand(n, *shape).clone()
         self.spec.check(x)
         if self.sampling is Options:
             return self._complete(x, known, labels, generator)
         return self._complete(x, known, labels, generator, options=options)  # type: ignore[call-arg]
+
+    def _check_given(self, n: int, values: Tensor, known: Tensor) -> None:
+        shape = self.spec.shape
+        if not (isinstance(values, Tensor) and isinstance(known, Tensor)):
+            got = f"{type(values).__name__} and {type(known).__name__}"
+            raise DalmError(f"what is given are two tensors, values and a mask; got {got}")
+        if known.dtype != torch.bool or tuple(known.shape) != shape:
+            raise DalmError(
+                f"what is given needs a mask of booleans of shape {shape}, true where entries are "
+                f"known; got {tuple(known.shape)} of {known.dtype}"
+            )
+        if tuple(values.shape) not in (shape, (1, *shape), (n, *shape)):
+            raise DalmError(
+                f"given values have the shape of a datum, {shape}, or of {n} of them; got "
+                f"{tuple(values.shape)}"
+            )

@@ -108,6 +108,8 @@ class Generative(nn.Module, Declared, abc.ABC):
         if not (is_integer(n) and n >= 0):
             raise DalmError(f"the number of samples is a whole number from 0, got {n!r}")
         n = int(n)
+        if options and self.sampling is Options:
+            raise DalmError(f"{self.family} has no options of sampling, got {options}")
         asked = self.sampling(**options)
         labels = self._labels_or_drawn(n, y, generator)
         with evaluating(self):
