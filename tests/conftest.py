@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from dalm.data import Data
 from dalm.core import Stage
+from dalm.data import Data
 from dalm.train.state import State
 
 

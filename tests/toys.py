@@ -8,8 +8,18 @@ from typing import Literal
 import torch
 from torch import nn
 
-from dalm.core import Batch, Density, Estimator, Generative, Latent, Learner, Player
-from dalm.core import Recipe, Stage, Turn
+from dalm.core import (
+    Batch,
+    Density,
+    Estimator,
+    Generative,
+    Latent,
+    Learner,
+    Player,
+    Recipe,
+    Stage,
+    Turn,
+)
 from dalm.data import load_data
 from dalm.options import option
 

@@ -117,9 +117,7 @@ def test_the_bandwidth_is_the_best_by_leaving_one_out(teach, case):
 def test_kde_draws_rows_with_noise(teach):
     rows = np.array([[0.0, 0.0], [100.0, 0.0], [200.0, 0.0]])
     drawn = (
-        teach(KDE(Spec((2,)), bandwidth=0.5), rows)
-        .sample(6000, generator=generator_of())
-        .numpy()
+        teach(KDE(Spec((2,)), bandwidth=0.5), rows).sample(6000, generator=generator_of()).numpy()
     )
     nearest = (drawn[:, :1] / 100).round()
     assert (

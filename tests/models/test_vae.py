@@ -113,7 +113,9 @@ def test_the_divergence_is_the_closed_form(line):
     mean, log_std = model.posterior(rows, None)
     q = torch.distributions.Normal(mean, log_std.exp())
     p = torch.distributions.Normal(0.0, 1.0)
-    z = mean + log_std.exp() * torch.randn(mean.shape, generator=generator_of(3), dtype=torch.float64)
+    z = mean + log_std.exp() * torch.randn(
+        mean.shape, generator=generator_of(3), dtype=torch.float64
+    )
     likelihood, divergence = model.bound(rows, None, generator_of(3))
     assert torch.allclose(likelihood, model.log_likelihood(rows, z, None))
     assert torch.allclose(divergence, torch.distributions.kl_divergence(q, p).sum(1))

@@ -9,7 +9,18 @@ import signal
 import numpy as np
 import pytest
 import torch
-from tiny import DIGITS, FIT, Killed, events_of, listing, log_of, raise_killed, run_of, tiny, weights
+from tiny import (
+    DIGITS,
+    FIT,
+    Killed,
+    events_of,
+    listing,
+    log_of,
+    raise_killed,
+    run_of,
+    tiny,
+    weights,
+)
 from toys import MOONS, Mixture
 from watchers import AtLook
 
@@ -191,9 +202,7 @@ def test_each_pass_has_randomness_of_its_own():
     def draws(seed):
         model = Noisy(MOONS.spec)
         options = FitOptions(steps=3, seed=seed)
-        estimation = Estimation(
-            model, model.stages()[0], 0, MOONS.train, MOONS.val, options
-        )
+        estimation = Estimation(model, model.stages()[0], 0, MOONS.train, MOONS.val, options)
         values = []
         while not estimation.exhausted():
             estimation.step()

@@ -112,9 +112,10 @@ def test_a_short_fit_learns_from_all_its_steps(tmp_path, name, steps):
         asked = {"steps": count, "validations": 1, "schedule": "constant"}
         run = run_of(name, tmp_path / str(count), **asked)
         kept.append(dict(run.model.named_parameters()))
-    learned, further = ([not torch.equal(a[key], b[key]) for key in new] for a, b in zip(
-        kept, (new, kept[0]), strict=True
-    ))
+    learned, further = (
+        [not torch.equal(a[key], b[key]) for key in new]
+        for a, b in zip(kept, (new, kept[0]), strict=True)
+    )
     assert any(learned), "the result is the initial weights"
     assert any(further), "one more step changed nothing"
 

@@ -37,9 +37,7 @@ def interrupt(out: Path, number: signal.Signals) -> subprocess.CompletedProcess[
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     command = [sys.executable, "-m", "dalm.cli", *COMMAND, "--out", str(out)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, env=environment, stdout=pipe, stderr=pipe, text=True
-    ) as process:
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         wait_for_lines(out / "log.jsonl", process)
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)

@@ -15,6 +15,7 @@ from dalm.records.status import read_status
 from dalm.train import Listener, Run, fit
 from dalm.train.run import read_tensors
 
+
 def mean_of(out, *listeners, **options):
     return fit(Mean(MOONS.spec), MOONS, out=out, listeners=listeners, **FIT | options)
 

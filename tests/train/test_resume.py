@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import DIGITS, FIT, Killed, kill_at, listing, log_of, raise_killed, run_of, tiny, weights
+from tiny import FIT, Killed, kill_at, listing, log_of, raise_killed, run_of, tiny, weights
 from toys import MOONS, Duel, Streamed
 
 from dalm.data import load_data
@@ -44,9 +44,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, name, saved
 
 @pytest.mark.parametrize("saved", [0, 6, 8])
 @pytest.mark.parametrize("family", [Duel, Streamed])
-def test_several_batches_a_step_are_resumed(
-    tmp_path, monkeypatch, part_labelled, family, saved
-):
+def test_several_batches_a_step_are_resumed(tmp_path, monkeypatch, part_labelled, family, saved):
     """Each step draws several batches, and not from all streams."""
     torch.manual_seed(0)
     first = family(MOONS.spec)

@@ -87,7 +87,10 @@ def test_a_family_in_parts_is_written_down_and_rebuilt(tmp_path):
     assert config(build(plain)) == config(run.model)
     again = Run.open(run.path)
     source = [torch.Generator().manual_seed(3) for _ in range(2)]
-    drawn = [model.sample(9, generator=s) for model, s in zip((run.model, again.model), source, strict=True)]
+    drawn = [
+        model.sample(9, generator=s)
+        for model, s in zip((run.model, again.model), source, strict=True)
+    ]
     assert torch.equal(*drawn)
 
 
