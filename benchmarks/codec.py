@@ -24,11 +24,14 @@ import torch
 from torch import Tensor
 
 import dalm
-from dalm.codec import Settings, bitsback, chain, compress, decompress
+from dalm.codec import Settings, chain, compress, decompress
+from dalm.codec.bitsback import MOST_GROUP_DATA
+from dalm.codec.latent import LATENT_BINS, BitsBack
+from dalm.codec.stack import Stack, initial_words
 from dalm.codec.tables import LEVELS
 from dalm.core import Autoregressive, Density, Spec, Variational
 from dalm.exact import fixed
-from dalm.verbs import make
+from dalm.verbs.models import make
 
 
 def learned(family: str, steps: int, **options: int) -> Density:
@@ -170,7 +173,7 @@ def throughput(levels: int, n: int, dims: int, repeats: int) -> Json:
     }
 
 
-class Given(bitsback.BitsBack):
+class Given(BitsBack):
     """The bits-back driver over tables made before: of the codes (n, latent, bins), and of the data
     (n, dims, 2).
     """
@@ -188,7 +191,7 @@ class Given(bitsback.BitsBack):
     def _blocks(self, z: Tensor, x: Tensor, y: Tensor | None) -> list[tuple[Tensor, Tensor]]:
         return [(self.tables[self.rows], x)]
 
-    def _read(self, stack: bitsback.Stack, z: Tensor, y: Tensor | None) -> Tensor:
+    def _read(self, stack: Stack, z: Tensor, y: Tensor | None) -> Tensor:
         return stack.pop(self.tables[self.rows])
 
 
@@ -198,16 +201,16 @@ def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
     """
     generator = torch.Generator().manual_seed(0)
     codes = fixed.table(
-        torch.randint(1, 1 << 20, (n, latent, bitsback.BINS), generator=generator).double()
+        torch.randint(1, 1 << 20, (n, latent, LATENT_BINS), generator=generator).double()
     )
     tables = fixed.table(torch.randint(1, 1 << 20, (n, dims, 2), generator=generator).double())
     x = torch.randint(2, (n, dims), generator=generator)
-    first = bitsback.seed(100_000)
+    first = initial_words(100_000)
     groups = [
-        slice(start, min(n, start + bitsback.LARGEST)) for start in range(0, n, bitsback.LARGEST)
+        slice(start, min(n, start + MOST_GROUP_DATA)) for start in range(0, n, MOST_GROUP_DATA)
     ]
     driver = Given(codes, tables)
-    even = constriction.stream.model.Uniform(bitsback.BINS)
+    even = constriction.stream.model.Uniform(LATENT_BINS)
     arrays = [
         (
             codes[rows].flatten(0, 1).numpy(),
@@ -217,8 +220,8 @@ def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
         for rows in groups
     ]
 
-    def push() -> bitsback.Stack:
-        stack = bitsback.Stack(first, new=True)
+    def push() -> Stack:
+        stack = Stack(first, new=True)
         for driver.rows in groups:
             driver.push(stack, x[driver.rows], None)
         return stack
@@ -235,7 +238,7 @@ def bits_back_throughput(n: int, latent: int, dims: int, repeats: int) -> Json:
     assert np.array_equal(words, by_hand().get_compressed())
 
     def pop() -> None:
-        stack = bitsback.Stack(words)
+        stack = Stack(words)
         for driver.rows in reversed(groups):
             driver.pop(stack, driver.rows.stop - driver.rows.start, None)
         assert stack.began_with(first)

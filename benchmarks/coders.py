@@ -30,7 +30,13 @@ LONGEST = 300
 KINDS = ("even", "geometric", "runs", "walk", "equal", "phrases", "normal")
 LIBRARIES = ("constriction", "bitarray", "pydivsufsort", "imagecodecs", "pyppmd", "zstandard")
 DEFAULTS: tuple[Coder, ...] = tuple(coder() for coder in CODERS)
-WITH_CONTEXT: tuple[Coder, ...] = (Adaptive(1), Adaptive(2), RunLength(1), Delta(1), BWT(1))
+WITH_CONTEXT: tuple[Coder, ...] = (
+    Adaptive(order=1),
+    Adaptive(order=2),
+    RunLength(order=1),
+    Delta(order=1),
+    BWT(order=1),
+)
 
 
 def draw(kind: str, noise: np.random.Generator, n: int, levels: int) -> Symbols:

@@ -66,7 +66,7 @@ def measure(model: VAE, x: Tensor, samples: int) -> Json:
     """Write and read one archive."""
     file = io.BytesIO()
     began = time.perf_counter()
-    header = compress(model, x.numpy(), None, file, Settings(samples, chunk=len(x)))
+    header = compress(model, x.numpy(), None, file, Settings(samples=samples, chunk=len(x)))
     middle = time.perf_counter()
     content = file.getvalue()
     back = np.concatenate(

@@ -52,7 +52,7 @@ def spoil(content: bytes, kind: str, random: np.random.Generator) -> bytes:
         return forge_payload(bad, random)
     if kind == "forge model":
         return forge_model(content, random)
-    end = len(archive.read_header(io.BytesIO(content)).pack())
+    end = len(archive.read_header(io.BytesIO(content)).to_bytes())
     for _ in range(1 if kind == "flip" else random.integers(1, 9)):
         where = random.integers(4, end) if kind in ("edit", "forge") else random.integers(len(bad))
         bad[where] = random.choice([0, 1, 127, 255, bad[where] ^ 1 << random.integers(8)])
@@ -87,9 +87,9 @@ def forge_model(content: bytes, random: np.random.Generator) -> bytes:
     for at in random.integers(0, len(bad), random.integers(1, 9)):
         bad[at] = random.integers(256)
     with contextlib.suppress(DalmError):
-        header = replace(header, model=hash_of(weights.unpack(bytes(bad))))
+        header = replace(header, model=hash_of(weights.unpack_model(bytes(bad))))
     archive.write_part(part := io.BytesIO(), bytes(bad))
-    return header.pack() + part.getvalue() + content[start:]
+    return header.to_bytes() + part.getvalue() + content[start:]
 
 
 def read(content: bytes, model: Density) -> tuple[bytes, bytes]:

@@ -26,7 +26,7 @@ import dalm
 from dalm.core import Recipe
 from dalm.data import Data
 from dalm.models import DCGAN, VAE
-from dalm.verbs import make
+from dalm.verbs.models import make
 
 CASES: dict[str, tuple[str, Json, int]] = {
     "vae conv": ("vae", {"net": "conv"}, 100),

@@ -40,7 +40,7 @@ def prove_one(task: str, family: str, seconds: float, quick: bool) -> Json:
         else dalm.load_data(MNIST, binary=family in BINARY)
     )
     run = fit(family, data, seconds=1.0 if quick else seconds, out=path)
-    record = prove(run, data)
+    record = prove(run, data).to_json()
     entries = record["n"] * data.spec.dims
     claim = record["claimed"] * entries / 8
     return {

@@ -37,7 +37,7 @@ from torch import Tensor
 
 import dalm
 from dalm.data import Data, Split
-from dalm.verbs import make
+from dalm.verbs.models import make
 
 NET: Json = {"net": "mlp", "width": 512, "depth": 1, "latent": 32}
 SINGLE: Json = {"precision": "float32"}

@@ -95,7 +95,7 @@ def shell(*command: str | Path) -> float:
 
 def sealed(run: Run, data: Data) -> Json:
     """The proof of a run, and how long decoding takes as it comes."""
-    record = prove(run, data)
+    record = prove(run, data).to_json()
     back = run.path / "back.npy"
     seconds = shell("decompress", run.path / "proof.dalm", "--run", run.path, "-o", back, "--force")
     equal = bool(np.array_equal(np.load(back), data.test.x.numpy()))

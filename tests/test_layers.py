@@ -182,6 +182,17 @@ def test_every_arrow_is_in_the_table():
     assert forbidden(FOUND, TABLE) == []
 
 
+def test_no_arrow_of_the_table_is_unused():
+    used = {(entry(one.source), entry(one.target)) for one in FOUND}
+    unused = [
+        f"{room} → {target}"
+        for room, may in TABLE.items()
+        for target in may or ()
+        if (room, target) not in used
+    ]
+    assert unused == []
+
+
 def test_no_circle():
     assert circle(FOUND) == []
 

@@ -15,7 +15,7 @@ from dalm.data import Data, load_data
 from dalm.train import Run, fit
 from dalm.train.state import State
 from dalm.train.step import Played, Stepper
-from dalm.verbs import make
+from dalm.verbs.models import make
 
 DIGITS = load_data("digits")
 OPTIONS: dict[str, dict[str, Any]] = {

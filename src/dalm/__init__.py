@@ -12,8 +12,12 @@ Names are loaded when they are first used, so that `import dalm` is quick and im
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import sys
 from typing import TYPE_CHECKING, Any
+
+from dalm.verbs import Face, verb_places
 
 __version__ = "0.1.0"
 
@@ -25,67 +29,48 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 # What cuBLAS asks for to give the same bits every time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-if TYPE_CHECKING:
-    from dalm import models
-    from dalm.core import Spec
-    from dalm.data import load_data
-    from dalm.errors import DalmError
-    from dalm.verbs import compare, compress, decompress, fit, load, prove, score
-    from dalm.verbs.codecs import codecs
+if TYPE_CHECKING:  # what type checkers and editors see; at run time `VERBS` alone decides
+    from dalm import models as models
+    from dalm.core import Spec as Spec
+    from dalm.data import load_data as load_data
+    from dalm.errors import DalmError as DalmError
+    from dalm.verbs.archives import compress as compress
+    from dalm.verbs.archives import decompress as decompress
+    from dalm.verbs.codecs import codecs as codecs
+    from dalm.verbs.comparison import compare as compare
+    from dalm.verbs.listings import families as families
+    from dalm.verbs.listings import sources as sources
+    from dalm.verbs.models import fit as fit
+    from dalm.verbs.models import load as load
+    from dalm.verbs.models import sample as sample
+    from dalm.verbs.pages import report as report
+    from dalm.verbs.proof import prove as prove
+    from dalm.verbs.scores import score as score
 
-_HOMES = {
-    "DalmError": "errors",
-    "Spec": "core",
-    "codecs": "verbs",
-    "compare": "verbs",
-    "compress": "verbs",
-    "decompress": "verbs",
-    "fit": "verbs",
-    "load": "verbs",
-    "load_data": "data",
-    "prove": "verbs",
-    "score": "verbs",
+NAMES = {
+    "DalmError": "dalm.errors",
+    "Spec": "dalm.core",
+    "load": "dalm.verbs.models",
+    "load_data": "dalm.data",
 }
-_ROOMS = (
-    "codec",
-    "core",
-    "data",
-    "errors",
-    "exact",
-    "features",
-    "metrics",
-    "models",
-    "nn",
-    "probability",
-    "report",
-    "testing",
-    "train",
-    "verbs",
-)
+"""What is of use in Python alone, and where it lives."""
 
-__all__ = [
-    "DalmError",
-    "Spec",
-    "codecs",
-    "compare",
-    "compress",
-    "decompress",
-    "fit",
-    "load",
-    "load_data",
-    "models",
-    "prove",
-    "score",
-]
+__all__ = [*NAMES, *verb_places(), "models"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"dalm.{_HOMES[name]}"), name)
-    if name in _ROOMS:
-        return importlib.import_module(f"dalm.{name}")
-    raise AttributeError(f"module 'dalm' has no attribute {name!r}")
+class _Dalm(Face):
+    """The face of the package: the verbs, a few names, and the rooms."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in NAMES:
+            return getattr(importlib.import_module(NAMES[name]), name)
+        room = f"{self.__name__}.{name}"
+        if name in verb_places() or not importlib.util.find_spec(room):
+            return super().__getattr__(name)
+        return importlib.import_module(room)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*NAMES, *verb_places(), "models", "__version__"})
 
 
-def __dir__() -> list[str]:
-    return sorted({*_HOMES, *_ROOMS, "__version__"})
+sys.modules[__name__].__class__ = _Dalm

@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import LOOP, Killed, listing
+from tiny import Killed, listing
 
 from dalm.cli import main
 from dalm.records import digest
@@ -74,7 +74,7 @@ def mess(tmp_path_factory):
         patch.setenv("DALM_CACHE", str(tmp_path_factory.mktemp("cache")))
         assert main(["fit", "vae", "digits", *VAE, "--out", "plain"]) == 0
         assert main(["fit", "vae", "digits", *VAE, "--conditional", "--out", "labelled"]) == 0
-        patch.setattr(LOOP, "take_step", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr("dalm.train.fitting.Fitting.go_on", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             main(["fit", "vae", "digits", *VAE, "--out", "unfinished"])
     for name in ("newer", "edited"):
@@ -116,19 +116,19 @@ BAD = {
     "an unknown data name to compare": ("compare digist --out out", "Did you mean 'digits'"),
     "an unknown option to compare": ("compare digits --second 5 --out out", "--seconds"),
     # values
-    "no steps": ("fit vae digits --steps 0 --out out", "steps must be positive"),
-    "negative seconds": ("fit vae digits --seconds -1 --out out", "seconds must be positive"),
+    "no steps": ("fit vae digits --steps 0 --out out", "fit's steps is at least 1"),
+    "negative seconds": ("fit vae digits --seconds -1 --out out", "fit's seconds is above 0"),
     "a weight decay of nan": (
         "fit vae digits --steps 5 --weight-decay nan --out out",
-        "weight_decay must not be negative",
+        "weight_decay is a number",
     ),
     "an average of nan": (
         "fit vae digits --steps 5 --ema nan --out out",
-        "ema must not be negative",
+        "ema is a number",
     ),
     "a clip of nan to compare": (
         "compare digits --steps 5 --clip nan --out out",
-        "clip must not be negative",
+        "clip is a number",
     ),
     "two budgets": ("fit vae digits --steps 5 --seconds 5 --out out", "not both"),
     "two budgets to compare": ("compare digits --steps 5 --seconds 5 --out out", "not both"),

@@ -17,22 +17,22 @@ from dalm.codec.stream import section, smallest, varint
 from dalm.errors import DalmError
 
 OPTIONS = (
-    Adaptive(1),
-    Adaptive(2),
-    RunLength(1),
-    Delta(2),
-    LZW(9),
-    LZW(1),
-    BWT(1),
-    Rice(1),
-    Rice(1000),
+    Adaptive(order=1),
+    Adaptive(order=2),
+    RunLength(order=1),
+    Delta(order=2),
+    LZW(bits=9),
+    LZW(bits=1),
+    BWT(order=1),
+    Rice(block=1),
+    Rice(block=1000),
 )
 ALL = (*(coder() for coder in CODERS), *OPTIONS)
 MESSAGE = np.array([0, 1, 2, 0, 1, 2, 0, 0, 0, 0, 3, 3])
 GOLDEN = {
     Huffman(): "0c030504034000f00305041f40003a6edc28",
     Adaptive(): "0c03002e32df17",
-    Adaptive(2): "0c03022a3ca6",
+    Adaptive(order=2): "0c03022a3ca6",
     ANS(): "0c030504034000f00804ffff034010f03cb3d52f3153060000",
     RunLength(): "0c03060803002e340308ff0100000046f9",
     Delta(): "0c030c030036df8785",
@@ -43,16 +43,16 @@ GOLDEN = {
 DIGITS = {
     Huffman(): 11891,
     Adaptive(): 11828,
-    Adaptive(1): 10841,
-    Adaptive(2): 10470,
+    Adaptive(order=1): 10841,
+    Adaptive(order=2): 10470,
     ANS(): 11834,
     RunLength(): 12696,
-    RunLength(1): 11863,
+    RunLength(order=1): 11863,
     Delta(): 13590,
-    Delta(1): 13036,
+    Delta(order=1): 13036,
     LZW(): 12272,
     BWT(): 11257,
-    BWT(1): 11046,
+    BWT(order=1): 11046,
     Rice(): 16460,
 }
 

@@ -17,15 +17,15 @@ from scipy.special import gammaln
 from dalm.codec.baselines import order0_entropy
 from dalm.codec.classic import ANS, Adaptive, Rice
 from dalm.codec.classic import bits as bit_packing
-from dalm.codec.classic.adaptive import BLOCK
-from dalm.codec.classic.bwt import restore, transform
+from dalm.codec.classic.adaptive import BLOCK_SYMBOLS
+from dalm.codec.classic.bwt import inverse_transform, transform
 from dalm.codec.classic.delta import fold, unfold
-from dalm.codec.classic.huffman import LONGEST, word_lengths, words
+from dalm.codec.classic.huffman import MOST_WORD_BITS, word_lengths, words
 from dalm.codec.classic.lzw import phrases, widths
 from dalm.codec.classic.move_to_front import from_ranks, from_tokens, ranks, tokens
-from dalm.codec.classic.rice import best
+from dalm.codec.classic.rice import best_parameters
 from dalm.codec.classic.run_length import runs
-from dalm.codec.stream import Reader, smallest, varint
+from dalm.codec.stream import StreamReader, smallest, varint
 from dalm.errors import DalmError
 
 # Bits
@@ -43,15 +43,15 @@ from dalm.errors import DalmError
 def test_bits_are_packed_as_a_person_would(pairs):
     text = "".join(f"{value:0{width}b}" if width else "" for value, width in pairs)
     values, sizes = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    packed = bit_packing.pack(values, sizes)
+    packed = bit_packing.pack_bits(values, sizes)
     assert packed == bytes(int(text[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(text), 8))
-    np.testing.assert_array_equal(bit_packing.unpack(packed, sizes), values)
+    np.testing.assert_array_equal(bit_packing.unpack_bits(packed, sizes), values)
 
 
 @given(st.integers(0, 2**56))
 @modest
 def test_numbers_come_back(number):
-    reader = Reader(varint(number) + b"\xff" * 20)
+    reader = StreamReader(varint(number) + b"\xff" * 20)
     assert reader.number(2**56) == number
     with pytest.raises(DalmError):
         reader.number(2**60)
@@ -90,7 +90,7 @@ def test_huffman_words_are_free_of_prefixes_and_not_too_long():
     while len(fibonacci) < 45:
         fibonacci.append(fibonacci[-1] + fibonacci[-2])
     lengths = word_lengths(np.array(fibonacci))
-    assert lengths.max() <= LONGEST
+    assert lengths.max() <= MOST_WORD_BITS
     texts = sorted(
         f"{word:0{n}b}" for word, n in zip(words(lengths).tolist(), lengths.tolist(), strict=True)
     )
@@ -113,15 +113,15 @@ def test_the_file_is_as_long_as_its_model_says(case, order):
     """Far less than 0.1 % and 32 bits."""
     symbols, levels = case
     if len(symbols) and levels > 1:
-        coder = Adaptive(order)
+        coder = Adaptive(order=order)
         length = coder.code_length(symbols, levels)
         assert length - 0.01 <= payload(coder, symbols, levels) <= length + 9
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_the_file_of_the_digits_is_as_long_as_its_model_says(order):
-    length = Adaptive(order).code_length(digits(), 17)
-    assert length <= payload(Adaptive(order), digits(), 17) <= 1.001 * length + 9
+    length = Adaptive(order=order).code_length(digits(), 17)
+    assert length <= payload(Adaptive(order=order), digits(), 17) <= 1.001 * length + 9
 
 
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=63))
@@ -141,7 +141,7 @@ def test_a_context_learns_the_entropy_rate():
     noise = np.random.default_rng(0)
     flips = (noise.random(100_000) < 0.05).astype(int)  # 0.2864 bits each
     chain = np.cumsum(flips) % 2
-    lengths = [Adaptive(order).code_length(chain, 2) / len(chain) for order in (0, 1, 2)]
+    lengths = [Adaptive(order=order).code_length(chain, 2) / len(chain) for order in (0, 1, 2)]
     rate = order0_entropy(flips)
     assert lengths[0] > 0.98
     assert lengths[1] == pytest.approx(rate, rel=0.02)
@@ -149,7 +149,7 @@ def test_a_context_learns_the_entropy_rate():
 
 
 def test_counts_forget():
-    halves = np.repeat([0, 1], BLOCK)
+    halves = np.repeat([0, 1], BLOCK_SYMBOLS)
     assert Adaptive().code_length(halves, 2) < len(halves) / 20, (
         "a code for the frequencies of the whole takes all"
     )
@@ -158,7 +158,7 @@ def test_counts_forget():
 @pytest.mark.parametrize(("levels", "order"), [(65536, 1), (300, 2)])
 def test_hashed_contexts_still_learn(levels, order):
     symbols = np.resize(np.random.default_rng(0).integers(0, levels, 50), 5000)
-    assert Adaptive(order).code_length(symbols, levels) < 0.5 * len(symbols) * math.log2(50)
+    assert Adaptive(order=order).code_length(symbols, levels) < 0.5 * len(symbols) * math.log2(50)
 
 
 # ANS
@@ -210,7 +210,7 @@ def test_rice_follows_its_closed_form_on_geometric_numbers(mean):
 def test_rice_takes_the_best_parameter(case, block):
     symbols, levels = case
     if len(symbols) and levels > 1:
-        for at, k in enumerate(best(symbols, block)):
+        for at, k in enumerate(best_parameters(symbols, block)):
             part = symbols[at * block : (at + 1) * block]
             assert np.sum((part >> k) + 1 + k) == min(
                 np.sum((part >> other) + 1 + other) for other in range(16)
@@ -258,7 +258,7 @@ def test_bwt_sorts_suffixes(case):
         text = [*symbols.tolist(), -1]
         order = sorted(range(len(text)), key=lambda at: text[at:])
         assert [text[at - 1] for at in order] == np.insert(column.astype(int), row, -1).tolist()
-        np.testing.assert_array_equal(restore(column.astype(np.int64), row), symbols)
+        np.testing.assert_array_equal(inverse_transform(column.astype(np.int64), row), symbols)
 
 
 @given(messages())

@@ -4,12 +4,9 @@ likelihood claims.
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 import struct
-import subprocess
-import sys
 import zlib
 
 import constriction
@@ -17,24 +14,26 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES as SUBJECTS
-from torch import nn
 
-from dalm.codec import CodeLength, Settings, archive, bitsback, chain, compress, decompress, hash_of
+from dalm.codec import (
+    CodeLength,
+    Settings,
+    archive,
+    bitsback,
+    chain,
+    chunks,
+    compress,
+    decompress,
+    hash_of,
+)
 from dalm.codec.tables import LEVELS
 from dalm.core import Spec
 from dalm.errors import DalmError
-from dalm.exact import ExactArithmetic, KernelPredictor, fixed, kernel_masses, kernels
+from dalm.exact import fixed
 from dalm.models import DCGAN, KDE, VAE, Gaussian, Histogram, PixelCNN
-from dalm.probability import LogisticMixtureHead
 from dalm.testing.cases import SMALL, TINY, examples
 
 X, Y = examples(TINY, 60, seed=5)
-TRUTHS = {
-    "sigmoid": (fixed.sigmoid, torch.sigmoid, -20, 20, 4e-5),
-    "exp": (fixed.exp, torch.exp, -23, 12, 2e-6),
-    "normal_cdf": (fixed.normal_cdf, torch.special.ndtr, -4, 6.9, 2e-5),
-    "log2": (fixed.log2, torch.log2, 1e-3, 2.0**25, 1e-8),
-}
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +53,6 @@ def unpacked(content: bytes, model, **options):
     return np.concatenate([x for x, _ in chunks]), np.concatenate(labels) if labels else None
 
 
-@pytest.mark.parametrize("name", TRUTHS)
-def test_tables_of_functions_are_near_the_functions(name):
-    ours, theirs, low, high, most = TRUTHS[name]
-    x = torch.linspace(low, high, 20_001, dtype=torch.float64)
-    apart = (ours(x) - theirs(x)).abs() / theirs(x).abs().clamp_min(1e-6)
-    assert apart.max() <= most
-
-
 def test_a_table_leaves_constriction_as_it_went_in():
     generator = torch.Generator().manual_seed(0)
     weights = torch.randint(0, 1 << 28, (4000, 17), generator=generator).double() * (
@@ -75,81 +66,6 @@ def test_a_table_leaves_constriction_as_it_went_in():
     coder.encode(values.numpy().astype(np.int32), LEVELS, tables.numpy())
     claimed = (24 - (tables.double().gather(1, values[:, None]) + 1).log2()).sum().item()
     assert claimed <= 32 * len(coder.get_compressed()) <= claimed + 64
-
-
-def test_table_is_the_probability_to_one_part():
-    weights = torch.tensor([0.0, 1.0, 3.0, 2.0**40], dtype=torch.float64)
-    exact = weights / weights.sum() * (fixed.PARTS - 4)
-    assert ((fixed.table(weights) - exact).abs() <= 1).all()
-
-
-def test_output_tables_are_the_masses():
-    output_head = LogisticMixtureHead(3, 9, 4)
-    generator = torch.Generator().manual_seed(1)
-    params = 0.3 * torch.randn(5, output_head.size, 2, dtype=torch.float64, generator=generator)
-    x = torch.randint(0, 9, (5, 3, 2), generator=generator)
-    told = sum(fixed.bits(output_head.table(params, x, c), x[:, c]).sum(1) for c in range(3))
-    assert torch.allclose(told, -output_head.log_prob(params, x) / math.log(2), rtol=1e-3)
-
-
-def net() -> nn.Module:
-    torch.manual_seed(0)
-    layers = [
-        nn.Conv2d(2, 8, 3, padding=1),
-        nn.SiLU(),
-        nn.Conv2d(8, 8, 3, stride=2),
-        nn.Tanh(),
-        nn.Flatten(),
-        nn.Linear(72, 5),
-        nn.Sigmoid(),
-    ]
-    return nn.Sequential(*layers).double()
-
-
-def test_exact_arithmetic_does_not_see_the_batch_or_the_threads():
-    model = net()
-    x = torch.randn(50, 2, 8, 8, dtype=torch.float64)
-    with torch.no_grad(), ExactArithmetic(model):
-        whole = model(x)
-        parts = [torch.cat([model(part) for part in x.split(size)]) for size in (1, 7, 20)]
-        threads = torch.get_num_threads()
-        torch.set_num_threads(3 - min(2, threads))
-        other = model(x)
-        torch.set_num_threads(threads)
-    assert all(torch.equal(other, whole) for other in (*parts, other))
-    with torch.no_grad():
-        assert (whole - model(x)).abs().max() < 2e-3
-        assert not torch.equal(whole, model(x)), "this ran in ordinary arithmetic"
-
-
-def test_exact_sums_are_whole_numbers_of_one_unit():
-    layer = nn.Linear(300, 4, bias=False).double()
-    with torch.no_grad(), ExactArithmetic(layer):
-        out = layer(torch.randn(9, 300, dtype=torch.float64))
-    assert torch.equal((out * 2.0**40).round(), out * 2.0**40)
-    assert out.abs().max() * 2.0**40 < 2.0**53
-
-
-@pytest.mark.parametrize(
-    ("network", "reason"),
-    [
-        (lambda x: x.softmax(1), "no exact form"),
-        (lambda x: x.mean(), "no exact form"),
-        (lambda x: x @ x.T, "multiplies something else"),
-    ],
-)
-def test_exact_arithmetic_refuses_what_it_does_not_know(network, reason):
-    with torch.no_grad(), ExactArithmetic(net()), pytest.raises(DalmError, match=reason):
-        network(torch.ones(3, 3, dtype=torch.float64))
-
-
-def test_exact_arithmetic_checks_its_bounds():
-    layer = nn.Linear(1000, 1).double()
-    nn.init.constant_(layer.weight, 1e5)
-    with pytest.raises(DalmError, match="too large for exact arithmetic"):
-        ExactArithmetic(layer)
-    with pytest.raises(DalmError, match="double precision"):
-        ExactArithmetic(nn.Linear(3, 3))
 
 
 @pytest.mark.parametrize("family", ["gaussian", "pixelcnn", "vae"])
@@ -273,7 +189,10 @@ def test_the_model_can_be_inside():
     assert np.array_equal(np.concatenate([x for x, _ in chunks]), X.numpy())
 
 
-GOLDEN = "44414c4d010800020001060202030402e25a186baebe810181d52f8f53ce97c6eb8d445104000000f988d2410000303304000000f988d24100003033"
+GOLDEN = (
+    "44414c4d010800020001060202030402e25a186baebe810181d52f8f53ce97c6eb8d445104000000"
+    "f988d2410000303304000000f988d24100003033"
+)
 
 
 def test_chunks_that_are_not_there_are_refused():
@@ -289,11 +208,11 @@ def test_chunks_that_are_not_there_are_refused():
 def test_a_chunk_holds_few_enough_data_for_memory(monkeypatch):
     model = Histogram(Spec((1,), levels=2))
     x = torch.zeros(25, 1, dtype=torch.uint8)
-    monkeypatch.setattr(importlib.import_module("dalm.codec.compress"), "MEMORY", 10 * 64)
+    monkeypatch.setattr(chunks, "MOST_CHUNK_BYTES", 10 * 64)
     content = packed_archive(model, x)
     reader = decompress(io.BytesIO(content), len(content), lambda header: model)
     assert [len(rows) for rows, _ in reader] == [10, 10, 5]
-    monkeypatch.setattr(importlib.import_module("dalm.codec.compress"), "MEMORY", 4 * 64)
+    monkeypatch.setattr(chunks, "MOST_CHUNK_BYTES", 4 * 64)
     with pytest.raises(DalmError, match="chunks of 10 data would not fit into memory"):
         decompress(io.BytesIO(content), len(content), lambda header: model)
 
@@ -310,7 +229,7 @@ def test_a_chunk_holds_few_enough_data_for_memory(monkeypatch):
     ],
 )
 def test_batches_are_shared_out(n, batch, threads, sizes):
-    rows, used = chain._shared(n, batch, threads)
+    rows, used = chain._batches(n, batch, threads)
     assert [row.stop - row.start for row in rows] == sizes
     assert [row.start for row in rows] == [0, *np.cumsum(sizes)[:-1]]
     assert used <= min(threads, len(rows))
@@ -349,7 +268,7 @@ def test_damage_is_found():
 
 def forged(content: bytes, at: int, value: bytes) -> bytes:
     """An archive whose header was edited, with the right checksum."""
-    end = len(archive.read_header(io.BytesIO(content)).pack()) - 4
+    end = len(archive.read_header(io.BytesIO(content)).to_bytes()) - 4
     edited = content[:at] + value + content[at + 1 : end]
     return edited + struct.pack("<I", zlib.crc32(edited)) + content[end + 4 :]
 
@@ -505,7 +424,7 @@ def test_headers_come_back(shape, count):
         True,
         300,
     )
-    file = io.BytesIO(header.pack())
+    file = io.BytesIO(header.to_bytes())
     assert archive.read_header(file) == header
     assert not file.read()
 
@@ -525,83 +444,3 @@ def test_a_mixture_over_classes_is_coded_like_its_sum(family):
     model = SUBJECTS[family.family].trained(TINY, conditional=True)
     claim = -model.log_prob(X).sum().item() / math.log(2) / 8
     assert len(packed_archive(model, X)) <= 1.003 * claim + 120
-
-
-@pytest.mark.parametrize(
-    ("shape", "kernel", "padding"),
-    [((5, 3, 2, 7), (2, 3), (0, 1)), ((4, 2, 6, 5), (3, 3), (1, 1)), ((1, 1, 4, 4), (4, 1), 0)],
-)
-def test_exact_convolutions_are_convolutions(shape, kernel, padding):
-    torch.manual_seed(0)
-    layer = nn.Conv2d(shape[1], 6, kernel, padding=padding).double()
-    x = torch.randn(shape, dtype=torch.float64)
-    with torch.no_grad(), ExactArithmetic(layer):
-        exact = layer(x)
-    with torch.no_grad():
-        assert exact.shape == layer(x).shape
-        assert (exact - layer(x)).abs().max() < 1e-3
-
-
-def test_kernels_of_data_that_begin_alike_are_those_of_each_alone():
-    rows = torch.tensor([[0, 0, 1, 2, 2], [0, 2, 1, 0, 1], [0, 1, 1, 2, 0], [0, 1, 1, 1, 1]])
-    x = torch.tensor(
-        [[0, 0, 1, 2, 2], [0, 0, 1, 0, 1], [2, 1, 1, 2, 0], [0, 0, 1, 2, 1], [2, 1, 0, 2, 2]]
-    )
-    together = KernelPredictor(kernel_masses(0.6, 3), rows, len(x))
-    alone = [KernelPredictor(kernel_masses(0.6, 3), rows, 1) for _ in x]
-    for at in range(5):
-        tables = torch.cat([one.predict() for one in alone])
-        assert torch.equal(together.predict(), tables)
-        together.update(x[:, at : at + 1])
-        for one, datum in zip(alone, x, strict=True):
-            one.update(datum[None, at : at + 1])
-    assert len(together.log_weights) == 5
-
-
-def test_rows_are_left_out_only_while_they_cannot_count(monkeypatch):
-    """Some rows at a time, against all rows at every entry."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(0, 3, (1500, 24), generator=generator)
-    x = rows[:40].where(
-        torch.rand(40, 24, generator=generator) < 0.8,
-        torch.randint(0, 3, (40, 24), generator=generator),
-    )
-
-    def tables(few):
-        monkeypatch.setattr(kernels, "FEW", few)
-        predictor = KernelPredictor(kernel_masses(0.45, 3), rows, len(x))
-        found = []
-        periods = set()
-        for at in range(24):
-            found.append(predictor.predict())
-            predictor.update(x[:, at : at + 1])
-            periods.add(predictor.every)
-        return torch.stack(found), periods
-
-    (some, periods) = tables(0.5)
-    (every, always) = tables(0.0)
-    assert max(periods) > 1
-    assert always == {1}
-    assert torch.equal(some, every)
-
-
-def test_tables_do_not_depend_on_which_thread_makes_them(tmp_path):
-    """In a fresh process, where several threads ask for functions that nobody has tabulated yet."""
-    script = """
-import hashlib, sys, torch, mpmath
-from concurrent.futures import ThreadPoolExecutor
-from dalm.exact import fixed
-threads = int(sys.argv[1])
-made = [fixed._normal, fixed._sigmoid, fixed._log2, fixed._exp] * 2
-with ThreadPoolExecutor(threads) as pool:
-    curves = list(pool.map(lambda make: make(), made if threads > 1 else made[:4]))
-print(hashlib.md5(b"".join(curve.values.numpy().tobytes() for curve in curves[:4])).hexdigest(), mpmath.mp.prec)
-"""
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", script, n], capture_output=True, text=True, check=True
-        ).stdout
-        for n in ("1", "4")
-    }
-    assert len(told) == 1
-    assert told.pop().split()[1] == "53"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,17 @@ from cases import CASES as SUBJECTS
 from tiny import DIGITS
 from torch import nn
 
-from dalm.codec import Settings, archive, compress, decompress, hash_of, pack, weights
+from dalm.codec import (
+    Settings,
+    archive,
+    compress,
+    decompress,
+    hash_of,
+    limits,
+    pack_model,
+    rounding,
+    weights,
+)
 from dalm.core import Density, Spec, build, config
 from dalm.errors import DalmError
 from dalm.models import PixelCNN
@@ -43,25 +54,25 @@ def single(model):
 def test_packing_loses_nothing(family, wide):
     model = SUBJECTS[family].trained(TINY)
     model = model if wide else single(model)
-    again = weights.unpack(pack(model))
+    again = weights.unpack_model(pack_model(model))
     assert hash_of(again) == hash_of(model)
     assert type(again) is type(model)
 
 
 def test_coarse_weights_are_coded_and_others_are_not():
     model = PixelCNN(TINY, width=8, depth=1)
-    fine = len(pack(model))
+    fine = len(pack_model(model))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_((parameter * 8).round() / 8 + 0.0)
-    coarse = pack(model)
+    coarse = pack_model(model)
     numbers = sum(p.numel() for p in model.parameters())
     assert fine > 4 * numbers
     assert len(coarse) < 0.5 * numbers + 600
-    assert hash_of(weights.unpack(coarse)) == hash_of(model)
+    assert hash_of(weights.unpack_model(coarse)) == hash_of(model)
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] = -0.0
-    assert hash_of(weights.unpack(pack(model))) == hash_of(model)
+    assert hash_of(weights.unpack_model(pack_model(model))) == hash_of(model)
 
 
 def test_a_step_costs_half_a_nat_for_each_weight():
@@ -70,7 +81,7 @@ def test_a_step_costs_half_a_nat_for_each_weight():
     """
     weight = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
     for curvature in (1e3, 3e4, 1e6):
-        moved = weights._rounded(weight, curvature) - weight
+        moved = rounding.round_to_step(weight, curvature) - weight
         assert 0.24 < (curvature * moved.double().square() / 2).mean().item() < 1.01
         assert abs(moved.mean().item()) < moved.std().item() / 50, (
             "a bias would add up over weights"
@@ -78,12 +89,12 @@ def test_a_step_costs_half_a_nat_for_each_weight():
 
 
 def test_what_the_data_do_not_ask_about_becomes_zero():
-    assert (weights._rounded(torch.randn(1000), 0.0) == 0).all()
+    assert (rounding.round_to_step(torch.randn(1000), 0.0) == 0).all()
 
 
 @pytest.mark.parametrize("curvature", [1e-80, 1e80, math.inf, math.nan])
 def test_steps_stay_within_what_can_be_stored(curvature):
-    rounded = weights._rounded(torch.tensor([0.5, -1.0]), curvature)
+    rounded = rounding.round_to_step(torch.tensor([0.5, -1.0]), curvature)
     assert rounded.isfinite().all()
 
 
@@ -96,19 +107,19 @@ def reconfigured(content: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def test_a_model_that_asks_for_too_much_is_refused():
-    content = pack(single(SUBJECTS["pixelcnn"].trained(TINY)))
+    content = pack_model(single(SUBJECTS["pixelcnn"].trained(TINY)))
     for old, new, words in (
         (b'"width":8', b'"width":70000', "option beyond"),
         (b'"width":8', b'"width":60000', "numbers, more than"),
-        (b'"depth":2', b'"depth":60000', "60000 layers, more than its bytes can tell of"),
+        (b'"depth":2', b'"depth":60000', "more layers and tensors than its bytes can tell of"),
     ):
         with pytest.raises(DalmError, match=words):
-            weights.unpack(reconfigured(content, old, new))
+            weights.unpack_model(reconfigured(content, old, new))
     model = single(SUBJECTS["pixelcnn"].trained(TINY))
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] = math.nan
     with pytest.raises(DalmError, match="not finite"):
-        weights.unpack(pack(model))
+        weights.unpack_model(pack_model(model))
 
 
 @pytest.mark.parametrize("width", [0.0, 1e-310, -1.0])
@@ -118,10 +129,10 @@ def test_a_model_inside_whose_arithmetic_fails_is_refused(width):
     file = io.BytesIO(content)
     forged = io.BytesIO()
     header = archive.read_header(file)
-    model = weights.unpack(archive.read_part(file, len(content)))
+    model = weights.unpack_model(archive.read_part(file, len(content)))
     model.width.fill_(width)
-    forged.write(replace(header, model=hash_of(model)).pack())
-    archive.write_part(forged, pack(model))
+    forged.write(replace(header, model=hash_of(model)).to_bytes())
+    archive.write_part(forged, pack_model(model))
     forged.write(file.read())
     size = forged.tell()
     forged.seek(0)
@@ -157,7 +168,7 @@ def test_information_is_the_mean_square_of_the_score():
             )
 
     x = torch.tensor([[1], [0], [1], [1]])
-    found, nothing = weights._information(Coin(), x, None)
+    found, nothing = rounding.fisher_information(Coin(), x, None)
     p = torch.tensor(0.4).sigmoid()
     assert found == pytest.approx((x[:, 0] - p).square().mean().item())
     assert nothing == 0
@@ -181,7 +192,7 @@ def test_a_model_inside_costs_few_bits_a_weight():
 def test_more_data_pay_for_more_bits():
     model = single(SUBJECTS["pixelcnn"].trained(TINY))
     flat = X.view(len(X), -1)
-    sizes = [len(pack(weights.quantise(model, flat, None, n))) for n in (10, 1000, 100_000)]
+    sizes = [len(pack_model(rounding.quantise(model, flat, None, n))) for n in (10, 1000, 100_000)]
     assert sizes == sorted(sizes)
     assert sizes[0] < 0.8 * sizes[-1]
 
@@ -197,7 +208,7 @@ def test_damage_inside_is_found():
 @pytest.mark.parametrize("cut", [0, 3, 4, 50, -5])
 def test_what_is_no_model_is_refused(cut):
     with pytest.raises(DalmError, match=r"cannot be read|damaged|family|option"):
-        weights.unpack(pack(single(SUBJECTS["pixelcnn"].trained(TINY)))[:cut])
+        weights.unpack_model(pack_model(single(SUBJECTS["pixelcnn"].trained(TINY)))[:cut])
 
 
 def test_the_format_stays():
@@ -213,12 +224,12 @@ def test_the_format_stays():
                 else torch.zeros_like(parameter)
             )
         next(model.parameters()).view(-1)[0] = 1 / 3
-    content = pack(model)
+    content = pack_model(model)
     (size,) = struct.unpack_from("<I", content)
     assert content[4 : 4 + size].startswith(b'{"family":"pixelcnn"')
     assert content[4 + size :].hex() == GOLDEN
     assert math.isclose(
-        next(weights.unpack(content).parameters()).view(-1)[0].item(), 1 / 3, rel_tol=1e-6
+        next(weights.unpack_model(content).parameters()).view(-1)[0].item(), 1 / 3, rel_tol=1e-6
     )
 
 
@@ -228,3 +239,51 @@ GOLDEN = (
     "7065223a22463332222c227368617065223a5b312c312c312c325d2c22646174615f6f666673657473223a5b302c385d7d7dabaaaa3e00"
     "000000"
 )
+
+
+STOREYS = {
+    "linear": lambda: nn.Linear(1, 1),
+    "silent": nn.SiLU,
+    "buffered": lambda: nn.BatchNorm1d(1, affine=False),
+}
+
+
+@pytest.mark.parametrize("kind", STOREYS)
+def test_layers_that_the_bytes_cannot_tell_of_are_not_built(monkeypatch, kind):
+    """No option's name is known: what the constructor registers is counted while it runs."""
+    built = []
+
+    def build_tower(options):
+        tower = nn.ModuleList()
+        for storey in range(options["storeys"]):
+            built.append(storey)
+            tower.append(STOREYS[kind]())
+        return tower
+
+    monkeypatch.setattr(limits, "build", build_tower)
+    assert len(limits.build_within({"storeys": 25}, most_tensors=50)) == 25
+    built.clear()
+    with pytest.raises(DalmError, match="more layers and tensors than its bytes can tell of"):
+        limits.build_within({"storeys": 60_000}, most_tensors=50)
+    assert len(built) <= limits.REGISTRATIONS_PER_TENSOR * 50 + 1
+
+
+def test_there_are_no_more_parameters_than_the_bytes_can_tell_of(monkeypatch):
+    monkeypatch.setattr(limits, "build", lambda options: nn.Linear(1, 1))
+    limits.build_within({}, most_tensors=2)
+    with pytest.raises(DalmError, match="than its bytes can tell of"):
+        limits.build_within({}, most_tensors=1)
+
+
+def test_options_of_models_inside_models_are_bounded():
+    outer = {"family": "x", "width": 3, "sizes": [1, 70_000], "prior": {"family": "y", "depth": 99}}
+    assert sorted(limits._whole_numbers(outer)) == [1, 3, 99, 70_000]
+
+
+def test_modules_of_other_threads_are_not_counted():
+    with limits.at_most_registered(2), ThreadPoolExecutor(1) as pool:
+        nn.Linear(1, 1)
+        pool.submit(nn.Linear, 1, 1).result()
+        with pytest.raises(DalmError):
+            nn.Linear(1, 1)
+    nn.Linear(1, 1)

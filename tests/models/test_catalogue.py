@@ -11,20 +11,12 @@ from pathlib import Path
 import pytest
 
 from dalm import models
-from dalm.core import (
-    Bound,
-    Density,
-    Estimator,
-    Generative,
-    Latent,
-    Learner,
-    config,
-    families,
-    signature,
-)
+from dalm.core import Density, Estimator, Generative, Learner, capabilities, config, families
 from dalm.data import load_data
 from dalm.models import FAMILIES, REFERENCES
-from dalm.verbs import catalogue, make
+from dalm.options import REQUIRED
+from dalm.verbs.listings import families as listed
+from dalm.verbs.models import make
 
 FOLDER = Path(models.__file__).parent
 FILES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
@@ -90,43 +82,31 @@ def test_a_family_says_what_it_is(family):
 
 
 @pytest.mark.parametrize("family", EVERY, ids=lambda family: family.family)
-def test_the_signature_is_the_configuration(family):
-    parameters = signature(family)
-    assert next(iter(parameters)) == "spec"
-    assert all(
-        p.kind is not p.VAR_KEYWORD and p.annotation is not p.empty for p in parameters.values()
-    )
-    assert all(p.default is not p.empty for name, p in parameters.items() if name != "spec"), (
+def test_the_declared_options_are_the_configuration(family):
+    declared = family.declared()
+    assert next(iter(declared)) == "spec"
+    options = {name: option for name, option in declared.items() if name != "spec"}
+    assert all(option.default is not REQUIRED for option in options.values()), (
         "every option has a default"
     )
+    assert all(option.meaning for option in options.values()), "every option says what it means"
     model = make(family.family, load_data("digits"))
-    assert set(config(model)) == {"family", *parameters}
-    about = inspect.getdoc(family) or ""
-    documented = parameters if list(parameters) != ["spec"] else {}
-    assert all(re.search(rf"^\s+{name}: ", about, re.M) for name in documented), (
-        "every option is explained in the docstring"
-    )
-    assert ">>>" in about, "the docstring has an example"
+    assert set(config(model)) == {"family", *declared}
+    assert ">>>" in (inspect.getdoc(family) or ""), "the docstring has an example"
 
 
 def test_the_catalogue_agrees():
-    entries = catalogue()
+    entries = list(listed())
     assert [entry["name"] for entry in entries] == [family.family for family in EVERY]
     for entry, family in zip(entries, EVERY, strict=True):
         assert (entry["year"], entry["paper"]) == (family.year, family.paper)
         assert entry["likelihood"] == getattr(family, "likelihood", None)
         assert entry["reference"] == (family in REFERENCES)
-        assert set(entry["capabilities"]) == {
-            c.__name__
-            for c in (Density, Bound, Latent, Learner, Estimator)
-            if issubclass(family, c)
-        }
-        assert set(entry["options"]) == set(signature(family)) - {"spec"}
-        conditional = {"conditional": True} if "conditional" in signature(family) else {}
-        assert (
-            entry["conditional"]
-            == make(family.family, load_data("digits"), **conditional).conditional
-        )
+        assert entry["capabilities"] == capabilities(family)
+        assert set(entry["options"]) == set(family.declared()) - {"spec"}
+        conditional = {"conditional": True} if "conditional" in family.declared() else {}
+        model = make(family.family, load_data("digits"), **conditional)
+        assert entry["conditional"] == model.conditional
 
 
 def test_the_issue_names_these_families_and_references():

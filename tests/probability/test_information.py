@@ -15,7 +15,7 @@ from scipy.spatial import distance
 
 from dalm.core import Batch, Spec, Work
 from dalm.models import Discriminant
-from dalm.probability import estimators, information
+from dalm.probability import counted, information, monte_carlo, neighbours
 
 CHANCE = 1e-6  # failure rate of each statistical test, at a fixed seed
 FAR = 4.9  # standard errors, at that rate
@@ -197,9 +197,9 @@ def test_units():
         )
     x = noise(200)
     for estimate in (
-        lambda unit: information.entropy_of(NORMAL(0, 1).log_prob, x, unit=unit),
-        lambda unit: estimators.knn_entropy(x, unit=unit),
-        lambda unit: estimators.counted_entropy(x.round(), unit=unit),
+        lambda unit: monte_carlo.entropy_of(NORMAL(0, 1).log_prob, x, unit=unit),
+        lambda unit: neighbours.knn_entropy(x, unit=unit),
+        lambda unit: counted.counted_entropy(x.round(), unit=unit),
     ):
         nats = estimate("nats")
         bits = estimate("bits")
@@ -276,26 +276,26 @@ RHO = 0.8
 def model_information(n, seed):
     x, y = correlated(n, RHO, seed)
     given = NORMAL(RHO * y, math.sqrt(1 - RHO**2))
-    return information.mutual_information_of(
+    return monte_carlo.mutual_information_of(
         lambda x, y: given.log_prob(x), NORMAL(0, 1).log_prob, x, y
     )
 
 
 MODELS = {
     "entropy": (
-        lambda n, seed: information.entropy_of(P.log_prob, draws(P, n, seed)),
+        lambda n, seed: monte_carlo.entropy_of(P.log_prob, draws(P, n, seed)),
         normal_entropy(1.2),
     ),
     "cross-entropy": (
-        lambda n, seed: information.cross_entropy_of(Q.log_prob, draws(P, n, seed)),
+        lambda n, seed: monte_carlo.cross_entropy_of(Q.log_prob, draws(P, n, seed)),
         normal_entropy(1.2) + normal_kl(P, Q),
     ),
     "divergence": (
-        lambda n, seed: information.kl_of(P.log_prob, Q.log_prob, draws(P, n, seed)),
+        lambda n, seed: monte_carlo.kl_of(P.log_prob, Q.log_prob, draws(P, n, seed)),
         normal_kl(P, Q),
     ),
     "Jensen-Shannon": (
-        lambda n, seed: information.jensen_shannon_of(
+        lambda n, seed: monte_carlo.jensen_shannon_of(
             P.log_prob, Q.log_prob, draws(P, n, seed), draws(Q, 2 * n, seed + 10**6)
         ),
         js_by_quadrature(P, Q),
@@ -340,10 +340,10 @@ def test_enumerated_models_are_the_exact_tables():
     )
     log_p, log_q = (lambda x, table=table: table.log()[x] for table in (p, q))
     for found, expected in (
-        (information.entropy_of(log_p, of_p), information.entropy(p)),
-        (information.cross_entropy_of(log_q, of_p), information.cross_entropy(p, q)),
-        (information.kl_of(log_p, log_q, of_p), information.kl(p, q)),
-        (information.jensen_shannon_of(log_p, log_q, of_p, of_q), information.jensen_shannon(p, q)),
+        (monte_carlo.entropy_of(log_p, of_p), information.entropy(p)),
+        (monte_carlo.cross_entropy_of(log_q, of_p), information.cross_entropy(p, q)),
+        (monte_carlo.kl_of(log_p, log_q, of_p), information.kl(p, q)),
+        (monte_carlo.jensen_shannon_of(log_p, log_q, of_p, of_q), information.jensen_shannon(p, q)),
     ):
         assert found.value == pytest.approx(expected.item(), abs=1e-12)
 
@@ -358,12 +358,12 @@ def test_a_family_against_the_table_of_all_its_data():
     y = torch.multinomial(model.prior, 50_000, replacement=True, generator=generator)
     x = model.sample(len(y), y, generator)
     for found, expected in (
-        (information.entropy_of(model.log_prob, x), information.entropy(joint.sum(1))),
+        (monte_carlo.entropy_of(model.log_prob, x), information.entropy(joint.sum(1))),
         (
-            information.mutual_information_of(model.log_prob, model.log_prob, x, y),
+            monte_carlo.mutual_information_of(model.log_prob, model.log_prob, x, y),
             information.mutual_information(joint),
         ),
-        (estimators.counted_mutual_information(x, y), information.mutual_information(joint)),
+        (counted.counted_mutual_information(x, y), information.mutual_information(joint)),
     ):
         assert near(found, expected.item())
         assert expected > 0.1 and found.error < 0.01
@@ -374,13 +374,13 @@ def test_the_impossible_under_a_model():
         torch.distributions.Uniform(0.0, high, validate_args=False).log_prob for high in (2.0, 1.0)
     )
     x = torch.tensor([0.5, 1.5])
-    for found in (information.kl_of(p, q, x), information.cross_entropy_of(q, x)):
+    for found in (monte_carlo.kl_of(p, q, x), monte_carlo.cross_entropy_of(q, x)):
         assert found.value == math.inf and math.isnan(found.error)
-    assert 0 < information.jensen_shannon_of(p, q, x, x / 2).value < LOG_2
+    assert 0 < monte_carlo.jensen_shannon_of(p, q, x, x / 2).value < LOG_2
     for call in (
-        lambda: information.entropy_of(q, x),
-        lambda: information.kl_of(q, p, x),
-        lambda: information.jensen_shannon_of(p, q, x, x),
+        lambda: monte_carlo.entropy_of(q, x),
+        lambda: monte_carlo.kl_of(q, p, x),
+        lambda: monte_carlo.jensen_shannon_of(p, q, x, x),
     ):
         with pytest.raises(ValueError, match="1 of 2 samples are impossible"):
             call()
@@ -398,12 +398,12 @@ def test_the_impossible_under_a_model():
 )
 def test_what_is_no_log_probability_is_refused(log_prob, x, message):
     with pytest.raises(ValueError, match=message):
-        information.cross_entropy_of(log_prob, x)
+        monte_carlo.cross_entropy_of(log_prob, x)
 
 
 def test_models_keep_no_gradient():
     weight = torch.ones(3, requires_grad=True)
-    information.entropy_of(lambda x: -(weight * x), torch.ones(3))
+    monte_carlo.entropy_of(lambda x: -(weight * x), torch.ones(3))
     assert weight.grad is None
 
 
@@ -433,8 +433,7 @@ UNEVEN = [0.5, 0.3, 0.2]
 def entropy_bias(correction, n=10):
     truth = stats.entropy(UNEVEN)
     return (
-        mean_value(lambda x: estimators.counted_entropy(x, correction=correction), n, UNEVEN)
-        - truth
+        mean_value(lambda x: counted.counted_entropy(x, correction=correction), n, UNEVEN) - truth
     )
 
 
@@ -465,9 +464,7 @@ def test_divergence_from_counts_has_the_bias_of_its_series():
     n = 5
     m = 6
     pairs = itertools.product(multinomial(n, [p, 1 - p]), multinomial(m, [q, 1 - q]))
-    mean = sum(
-        a * b * estimators.counted_kl(samples(x), samples(y)).value for (x, a), (y, b) in pairs
-    )
+    mean = sum(a * b * counted.counted_kl(samples(x), samples(y)).value for (x, a), (y, b) in pairs)
     bias = 0.0
     for a, b in ((p, q), (1 - p, 1 - q)):
         bias -= a * sum((1 - b) ** v / v for v in range(m + 1, 2000))
@@ -482,7 +479,7 @@ def test_corrected_mutual_information_is_less_biased():
 
     def bias(correction):
         return mean_value(
-            lambda x: estimators.counted_mutual_information(x // 2, x % 2, correction=correction),
+            lambda x: counted.counted_mutual_information(x // 2, x % 2, correction=correction),
             8,
             [0.25] * 4,
         )
@@ -500,13 +497,13 @@ def test_counts_agree_with_exact_tables():
     p = joint.sum(1)
     q = joint.sum(0)
     for found, expected in (
-        (estimators.counted_entropy(x, correction="none"), information.entropy(p)),
+        (counted.counted_entropy(x, correction="none"), information.entropy(p)),
         (
-            estimators.counted_mutual_information(x, y, correction="none"),
+            counted.counted_mutual_information(x, y, correction="none"),
             information.mutual_information(joint),
         ),
         (
-            estimators.counted_jensen_shannon(x, y, correction="none"),
+            counted.counted_jensen_shannon(x, y, correction="none"),
             information.jensen_shannon(p, q),
         ),
     ):
@@ -518,9 +515,9 @@ def test_symbols_may_be_anything():
     place = 2 ** torch.arange(6)
     number = (x.flatten(1) * place).sum(1)
     for same in (x, x.double(), x.bool(), -7 * x, number, number + 2**60):
-        assert estimators.counted_entropy(same) == estimators.counted_entropy(number)
-    assert estimators.counted_mutual_information(x, number).value == pytest.approx(
-        estimators.counted_mutual_information(number, number).value, abs=1e-12
+        assert counted.counted_entropy(same) == counted.counted_entropy(number)
+    assert counted.counted_mutual_information(x, number).value == pytest.approx(
+        counted.counted_mutual_information(number, number).value, abs=1e-12
     )
 
 
@@ -534,23 +531,23 @@ PAIRS = [0.4, 0.1, 0.1, 0.4]
 OTHER = [0.2, 0.3, 0.5]
 COUNTED = {
     "entropy": (
-        lambda n, seed: estimators.counted_entropy(drawn(UNEVEN, n, seed)),
+        lambda n, seed: counted.counted_entropy(drawn(UNEVEN, n, seed)),
         stats.entropy(UNEVEN),
     ),
     "divergence": (
-        lambda n, seed: estimators.counted_kl(
+        lambda n, seed: counted.counted_kl(
             drawn(UNEVEN, n, seed), drawn(OTHER, 2 * n, seed + 10**6)
         ),
         stats.entropy(UNEVEN, OTHER),
     ),
     "Jensen-Shannon": (
-        lambda n, seed: estimators.counted_jensen_shannon(
+        lambda n, seed: counted.counted_jensen_shannon(
             drawn(UNEVEN, n, seed), drawn(OTHER, n, seed + 10**6)
         ),
         distance.jensenshannon(UNEVEN, OTHER) ** 2,
     ),
     "mutual information": (
-        lambda n, seed: estimators.counted_mutual_information(
+        lambda n, seed: counted.counted_mutual_information(
             (x := drawn(PAIRS, n, seed)) // 2, x % 2
         ),
         stats.entropy([0.5, 0.5]) * 2 - stats.entropy(PAIRS),
@@ -609,11 +606,11 @@ def check_brute_force(k=3):
     y = noise(100, 1, seed=1)
     z = noise(130, 2, seed=2) + 1
     y = y + x[:, :1]
-    assert estimators.knn_entropy(x, k).value == pytest.approx(brute_entropy(x, k), abs=1e-12)
-    assert estimators.knn_mutual_information(x, y, k).value == pytest.approx(
+    assert neighbours.knn_entropy(x, k).value == pytest.approx(brute_entropy(x, k), abs=1e-12)
+    assert neighbours.knn_mutual_information(x, y, k).value == pytest.approx(
         brute_information(x, y, k), abs=1e-12
     )
-    assert estimators.knn_kl(x, z, k).value == pytest.approx(brute_kl(x, z, k), abs=1e-12)
+    assert neighbours.knn_kl(x, z, k).value == pytest.approx(brute_kl(x, z, k), abs=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -623,16 +620,16 @@ def test_neighbours_against_brute_force(k):
 
 def test_differential_entropy_in_closed_form():
     uniform = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert near(estimators.knn_entropy(3 * uniform), math.log(3), bias=0.002)
-    assert near(estimators.knn_entropy(-uniform.log() / 2), 1 - LOG_2, bias=0.005)
-    assert near(estimators.knn_entropy(noise(4000)), normal_entropy(1), bias=0.005)
-    assert near(estimators.knn_entropy(noise(4000, 2)), normal_entropy(1, dims=2), bias=0.01)
-    assert estimators.knn_entropy(noise(4000)).error < 0.02
+    assert near(neighbours.knn_entropy(3 * uniform), math.log(3), bias=0.002)
+    assert near(neighbours.knn_entropy(-uniform.log() / 2), 1 - LOG_2, bias=0.005)
+    assert near(neighbours.knn_entropy(noise(4000)), normal_entropy(1), bias=0.005)
+    assert near(neighbours.knn_entropy(noise(4000, 2)), normal_entropy(1, dims=2), bias=0.01)
+    assert neighbours.knn_entropy(noise(4000)).error < 0.02
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3, -0.6, 0.9])
 def test_mutual_information_of_normals(rho):
-    found = estimators.knn_mutual_information(*correlated(4000, rho))
+    found = neighbours.knn_mutual_information(*correlated(4000, rho))
     assert near(found, -0.5 * math.log(1 - rho**2), bias=0.01)
     assert found.error < 0.03 and found.n == 4000
 
@@ -640,19 +637,19 @@ def test_mutual_information_of_normals(rho):
 def test_mutual_information_of_vectors():
     x, other = noise(2, 4000, 2)
     assert near(
-        estimators.knn_mutual_information(x, (x + other).view(4000, 1, 2)), LOG_2, bias=0.03
+        neighbours.knn_mutual_information(x, (x + other).view(4000, 1, 2)), LOG_2, bias=0.03
     )
-    assert near(estimators.knn_mutual_information(x, other), 0, bias=0.01)
+    assert near(neighbours.knn_mutual_information(x, other), 0, bias=0.01)
 
 
 def test_mutual_information_is_free_of_units_and_symmetric():
     x, y = correlated(500, 0.7)
-    found = estimators.knn_mutual_information(x, y).value
-    assert estimators.knn_mutual_information(1000 * x + 7, -y / 64).value == pytest.approx(
+    found = neighbours.knn_mutual_information(x, y).value
+    assert neighbours.knn_mutual_information(1000 * x + 7, -y / 64).value == pytest.approx(
         found, abs=1e-3
     )
-    assert estimators.knn_mutual_information(y, x).value == pytest.approx(found, abs=1e-12)
-    assert estimators.knn_mutual_information(x, 0 * y + 3).value == pytest.approx(0, abs=1e-12)
+    assert neighbours.knn_mutual_information(y, x).value == pytest.approx(found, abs=1e-12)
+    assert neighbours.knn_mutual_information(x, 0 * y + 3).value == pytest.approx(0, abs=1e-12)
 
 
 def test_mutual_information_with_a_label():
@@ -665,23 +662,23 @@ def test_mutual_information_with_a_label():
     truth = integrate.quad(lambda at: special.entr(density(at)), -9, 11, limit=200)[
         0
     ] - normal_entropy(1)
-    assert near(estimators.knn_mutual_information(x, label), truth, bias=0.01)
+    assert near(neighbours.knn_mutual_information(x, label), truth, bias=0.01)
 
 
 def test_divergence_of_normal_samples():
     x, y = noise(2, 4000)
-    assert near(estimators.knn_kl(x, y + 1), 0.5, bias=0.02)
-    assert near(estimators.knn_kl(x / 2, y), LOG_2 - 3 / 8, bias=0.01)
-    assert near(estimators.knn_kl(x, y), 0, bias=0.005)
+    assert near(neighbours.knn_kl(x, y + 1), 0.5, bias=0.02)
+    assert near(neighbours.knn_kl(x / 2, y), LOG_2 - 3 / 8, bias=0.01)
+    assert near(neighbours.knn_kl(x, y), 0, bias=0.005)
 
 
 KNN = {
-    "entropy": (lambda n, seed: estimators.knn_entropy(noise(n, seed=seed)), normal_entropy(1)),
+    "entropy": (lambda n, seed: neighbours.knn_entropy(noise(n, seed=seed)), normal_entropy(1)),
     "mutual information": (
-        lambda n, seed: estimators.knn_mutual_information(*correlated(n, 0.3, seed)),
+        lambda n, seed: neighbours.knn_mutual_information(*correlated(n, 0.3, seed)),
         -0.5 * math.log(1 - 0.09),
     ),
-    "divergence": (lambda n, seed: estimators.knn_kl(*noise(2, n, seed=seed)), 0.0),
+    "divergence": (lambda n, seed: neighbours.knn_kl(*noise(2, n, seed=seed)), 0.0),
 }
 
 
@@ -701,8 +698,8 @@ def test_intervals_of_neighbours_hold_the_truth_nearly_as_often_as_promised(name
 def test_the_order_of_rows_does_not_decide_the_error():
     x, y = correlated(2000, 0.6)
     order = x.argsort()
-    shuffled = estimators.knn_mutual_information(x, y)
-    ordered = estimators.knn_mutual_information(x[order], y[order])
+    shuffled = neighbours.knn_mutual_information(x, y)
+    ordered = neighbours.knn_mutual_information(x[order], y[order])
     assert ordered.value == pytest.approx(shuffled.value, abs=1e-12)
     assert 0.4 < ordered.error / shuffled.error < 2.5
 
@@ -714,34 +711,34 @@ LINE = torch.arange(64.0)
     ("call", "message"),
     [
         (
-            lambda: estimators.knn_entropy(LINE.div(4).floor()),
+            lambda: neighbours.knn_entropy(LINE.div(4).floor()),
             "64 of 64 data coincide with 4 or more",
         ),
         (
-            lambda: estimators.knn_mutual_information(LINE % 2, LINE % 3),
+            lambda: neighbours.knn_mutual_information(LINE % 2, LINE % 3),
             "discrete data have no density",
         ),
         (
-            lambda: estimators.knn_kl(LINE, LINE.div(4).floor() * 4),
+            lambda: neighbours.knn_kl(LINE, LINE.div(4).floor() * 4),
             "16 of 64 data coincide with 3 or more",
         ),
-        (lambda: estimators.knn_entropy(LINE[:15]), "got k = 3 and 15"),
-        (lambda: estimators.knn_entropy(LINE, k=0), "k = 0"),
-        (lambda: estimators.knn_entropy(LINE, k=1.5), "k = 1.5"),
-        (lambda: estimators.knn_entropy(LINE.log()), "NaN or infinity"),
-        (lambda: estimators.knn_entropy(LINE[:0]), r"got shape \(0,\)"),
-        (lambda: estimators.knn_entropy(LINE[0]), r"got shape \(\)"),
-        (lambda: estimators.knn_mutual_information(LINE, LINE[1:]), "as many rows"),
-        (lambda: estimators.knn_kl(LINE, LINE[:, None]), "same kind of data"),
-        (lambda: estimators.counted_entropy(LINE[:1]), "at least two samples"),
-        (lambda: estimators.counted_entropy(LINE, correction="jackknife"), "got 'jackknife'"),
-        (lambda: estimators.counted_entropy(LINE / 0), "NaN or infinity"),
-        (lambda: estimators.counted_mutual_information(LINE, LINE[1:]), "as many rows"),
-        (lambda: estimators.counted_jensen_shannon(LINE, LINE[1:]), "as many rows"),
-        (lambda: estimators.counted_jensen_shannon(LINE[:0], LINE[:0]), r"got shape \(0,\)"),
-        (lambda: estimators.counted_kl(LINE[:0], LINE), "at least two samples, got 0"),
-        (lambda: estimators.counted_kl(LINE, LINE[:, None]), "same kind of data"),
-        (lambda: estimators.counted_entropy(LINE, unit="bytes"), "got 'bytes'"),
+        (lambda: neighbours.knn_entropy(LINE[:15]), "got k = 3 and 15"),
+        (lambda: neighbours.knn_entropy(LINE, k=0), "k = 0"),
+        (lambda: neighbours.knn_entropy(LINE, k=1.5), "k = 1.5"),
+        (lambda: neighbours.knn_entropy(LINE.log()), "NaN or infinity"),
+        (lambda: neighbours.knn_entropy(LINE[:0]), r"got shape \(0,\)"),
+        (lambda: neighbours.knn_entropy(LINE[0]), r"got shape \(\)"),
+        (lambda: neighbours.knn_mutual_information(LINE, LINE[1:]), "as many rows"),
+        (lambda: neighbours.knn_kl(LINE, LINE[:, None]), "same kind of data"),
+        (lambda: counted.counted_entropy(LINE[:1]), "at least two samples"),
+        (lambda: counted.counted_entropy(LINE, correction="jackknife"), "got 'jackknife'"),
+        (lambda: counted.counted_entropy(LINE / 0), "NaN or infinity"),
+        (lambda: counted.counted_mutual_information(LINE, LINE[1:]), "as many rows"),
+        (lambda: counted.counted_jensen_shannon(LINE, LINE[1:]), "as many rows"),
+        (lambda: counted.counted_jensen_shannon(LINE[:0], LINE[:0]), r"got shape \(0,\)"),
+        (lambda: counted.counted_kl(LINE[:0], LINE), "at least two samples, got 0"),
+        (lambda: counted.counted_kl(LINE, LINE[:, None]), "same kind of data"),
+        (lambda: counted.counted_entropy(LINE, unit="bytes"), "got 'bytes'"),
     ],
 )
 def test_samples_that_do_not_fit_are_refused(call, message):
@@ -753,7 +750,7 @@ def test_samples_that_do_not_fit_are_refused(call, message):
 def test_neighbours_do_not_care_for_the_unit(scale):
     x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = x + torch.randn(200, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    plain, scaled = (estimators.knn_mutual_information(x * by, y).value for by in (1.0, scale))
+    plain, scaled = (neighbours.knn_mutual_information(x * by, y).value for by in (1.0, scale))
     assert scaled == pytest.approx(plain, abs=1e-9)
 
 
@@ -764,7 +761,7 @@ def overcorrected(counts):
     return counts.sum().log() - counts.log() - (len(counts) - 1) / (2 * counts.sum())
 
 
-def one_neighbour_less(right=estimators._reach):
+def one_neighbour_less(right=neighbours._reach):
     return lambda x, pool, k: right(x, pool, max(k - 1, 2))
 
 
@@ -772,10 +769,10 @@ def swapped(right=information.kl):
     return lambda p, q, unit="nats": right(q, p, unit)
 
 
-def half_too_large(right=information.Estimate.mean):
+def half_too_large(right=monte_carlo.Estimate.mean):
     def mean(*groups, unit):
         found = right(*groups, unit=unit)
-        return information.Estimate(found.value, 1.5 * found.error, found.n, unit)
+        return monte_carlo.Estimate(found.value, 1.5 * found.error, found.n, unit)
 
     return mean
 
@@ -792,17 +789,17 @@ def from_joint_marginal(joint, unit="nats"):
 MUTANTS = [
     (
         "the correction has the wrong sign",
-        (estimators.LENGTHS, "miller-madow", overcorrected),
+        (counted.CORRECTIONS, "miller-madow", overcorrected),
         check_corrections,
     ),
     (
         "the neighbour before the k-th",
-        (estimators, "_reach", one_neighbour_less()),
+        (neighbours, "_reach", one_neighbour_less()),
         check_brute_force,
     ),
     (
         "neighbours at the distance itself count",
-        (estimators.np, "nextafter", lambda x, _: x),
+        (neighbours.np, "nextafter", lambda x, _: x),
         check_brute_force,
     ),
     (
@@ -818,7 +815,7 @@ MUTANTS = [
     ("bits are decimal digits", (information.NATS, "bits", math.log(10)), test_units),
     (
         "the error is half too large",
-        (information.Estimate, "mean", half_too_large()),
+        (monte_carlo.Estimate, "mean", half_too_large()),
         lambda: check_coverage(*MODELS["divergence"]),
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import hashlib
 import importlib
 import io
 import json
@@ -16,10 +17,28 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+import dalm
+from dalm.records import (
+    RunFolder,
+    Score,
+    Status,
+    check_run,
+    hold,
+    read_scoreboard,
+    run_state,
+    score_records,
+    write_meta,
+    write_scoreboard,
+    write_scores,
+    write_status,
+)
+from dalm.records.scoreboard import is_reference
 from dalm.report import build, save_grid, terminal_table
-from dalm.report.figures import grid, losses, scatter, to_images
-from dalm.report.read import read_board
-from dalm.report.score import best, value
+from dalm.report.board import read_board
+from dalm.report.curves import losses, players
+from dalm.report.figures import scatter
+from dalm.report.images import grid, to_images
+from dalm.report.score import best, columns, value
 from dalm.report.verdict import verdict
 
 GREY = {"shape": [1, 8, 8], "levels": 17, "classes": 10}
@@ -34,6 +53,23 @@ def metric(
     low, high = (value - half, value + half) if value is not None else (None, None)
     usual = {"n": 500, "unit": "", "features": None, "label": None, "flag": None, "note": ""}
     return {"value": value, "low": low, "high": high, "direction": direction, **usual, **more}
+
+
+SCORES = {
+    "format": 2,
+    "data": "discs",
+    "likelihood": "exact",
+    "seconds": 61.0,
+    "parameters": 4321,
+    "samples_per_second": 890.0,
+    "seed": 0,
+    "machine": {},
+    "scores": [
+        {"metric": "bits_per_dim", "split": "test", "subset": None}
+        | metric(1.74, 0.04, label="exact", unit="bits/dim")
+    ],
+    "explain": {"bits_per_dim": "Bits an ideal code needs."},
+}
 
 
 def row(name: str, bits: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -75,36 +111,58 @@ def data(spec: dict[str, Any], seed: int, n: int = 64) -> np.ndarray:
     return np.where(disc[:, None], spec["levels"] - 1, noise // 2).astype(np.uint8)
 
 
+MACHINE = {
+    "device": "cpu",
+    "cpu": "a processor",
+    "cores": 2,
+    "threads": 1,
+    "python": "3.11",
+    "torch": "2.6",
+    "system": "Linux",
+}
+
+
 def write_run(folder: Path, spec: dict[str, Any] = GREY, family: str = "vae", **info: Any) -> Path:
+    """A run as `fit` and `score` leave it; `**info` overrides what `run.json` says."""
     (folder / "samples").mkdir(parents=True)
+    (folder / "weights.safetensors").write_bytes(b"weights")
     split = {
+        "name": "discs",
         "source": "discs",
+        "options": {},
         "fingerprint": "abc123",
         "splits": {"train": 1437, "val": 180, "test": 180},
+        "classes": [],
         "notes": ["2 files left out"],
     }
-    run = {
+    meta = {
         "format": 1,
+        "dalm": dalm.__version__,
         "state": "done",
         "model": {"family": family, "spec": spec},
         "data": split,
         "fit": {"seed": 7, "seconds": 60, "steps": 900},
+        "machine": MACHINE,
+        "seconds": 61.0,
+        "parameters": 4321,
+        "error": None,
+        "weights": hashlib.sha256(b"weights").hexdigest(),
     }
-    (folder / "run.json").write_text(
-        json.dumps(
-            run | {"machine": "2 cores", "seconds": 61.0, "parameters": 4321, "error": None} | info
-        )
-    )
-    bits = metric(1.74, 0.04, label="exact", unit="bits/dim")
-    scores = {
-        "metrics": {"bits_per_dim": bits},
-        "likelihood": "exact",
-        "bits_per_dim": bits,
-        "explain": {"bits_per_dim": "Bits an ideal code needs."},
-    }
-    (folder / "metrics.json").write_text(json.dumps(scores))
-    log = [{"step": step, "loss": [3 + 9 / step, 1.0], "lr": 1e-3} for step in range(1, 400)]
-    log += [{"step": step, "validation": 80 + 90 / step} for step in range(100, 400, 100)]
+    meta = write_meta(folder, meta | info)
+    write_scores(folder, SCORES, meta["weights"])
+    log = [
+        {
+            "step": step,
+            "seconds": 0.1,
+            "loss": {"critic": 3 + 9 / step, "generator": 1.0},
+            "lr": 1e-3,
+        }
+        for step in range(1, 400)
+    ]
+    log += [
+        {"step": step, "seconds": 0.1, "validation": 80 + 90 / step}
+        for step in range(100, 400, 100)
+    ]
     (folder / "log.jsonl").write_text("\n".join(map(json.dumps, log)) + '\n{"step": 401, "lo')
     arrays: Any = {
         "samples": data(spec, 1),
@@ -116,6 +174,32 @@ def write_run(folder: Path, spec: dict[str, Any] = GREY, family: str = "vae", **
     for step in (1, 10, 100, 399):
         np.save(folder / "samples" / f"step-{step:08d}.npy", data(spec, step))
     return folder
+
+
+def as_format_1(folder: Path) -> Path:
+    """The same run as an earlier dalm wrote it."""
+    run = RunFolder(folder)
+    scores = {key: value for key, value in run.metrics.items() if key not in ("format", "scores")}
+    kept = {record["metric"]: without(record, "metric", "split", "subset") for record in run.scores}
+    write_scores(folder, scores | {"metrics": kept}, run.meta["weights"])
+    lines = [
+        line | {"loss": list(line["loss"].values())} if "loss" in line else line for line in run.log
+    ]
+    (folder / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return folder
+
+
+def without(record: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in keys}
+
+
+def as_format_2(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows as they are written now."""
+    return [
+        without(row, "bits_per_dim", "metrics")
+        | {"scores": score_records(row), "kind": "reference" if row["reference"] else "model"}
+        for row in rows
+    ]
 
 
 BOARD_ROWS = [
@@ -148,20 +232,18 @@ BOARD_ROWS = [
 
 
 def write_board(folder: Path, rows: list[dict[str, Any]] = BOARD_ROWS, **more: Any) -> Path:
+    """A comparison as `compare` leaves it."""
     folder.mkdir(exist_ok=True)
     board = {
-        "format": 1,
         "data": "digits",
         "spec": GREY,
         "seed": 0,
-        "machine": "2 cores",
+        "machine": MACHINE,
         "budget": {"seconds": 60},
         "notes": ["a note"],
     }
     explain = {"frechet": "How far apart the two clouds of features are."}
-    (folder / "scoreboard.json").write_text(
-        json.dumps(board | {"rows": rows, "explain": explain} | more)
-    )
+    write_scoreboard(folder, board | {"rows": rows, "explain": explain} | more)
     return folder
 
 
@@ -205,7 +287,19 @@ def printed(rows: list[dict[str, Any]], width: int = 120) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["read", "score", "verdict", "table", "figures", "markup", "gallery"]
+    "module",
+    [
+        "board",
+        "curves",
+        "facts",
+        "figures",
+        "gallery",
+        "images",
+        "markup",
+        "score",
+        "verdict",
+        "table",
+    ],
 )
 def test_examples_in_the_documentation(module: str) -> None:
     found = doctest.testmod(importlib.import_module(f"dalm.report.{module}"))
@@ -219,7 +313,7 @@ def test_page_of_a_comparison(board: Path) -> None:
     for fact in (
         "1 × 8 × 8, 17 levels, 10 classes",
         "60 seconds",
-        "2 cores",
+        "cores 2",
         "train 1,437, val 180, test 180",
         "a note",
         "2 files left out",
@@ -309,7 +403,10 @@ def test_a_bound_above_a_reference_proves_nothing() -> None:
 
 def test_verdict_doubts_an_alarm_that_accuses_real_data() -> None:
     accused = row(
-        "held-out real", reference=True, metrics={"copying": metric(-5.0, 1.0, 0, flag="copies")}
+        "held-out real",
+        family="copycat",
+        reference=True,
+        metrics={"copying": metric(-5.0, 1.0, 0, flag="copies")},
     )
     model = row("vae", metrics={"copying": metric(0.0, 1.0, 0)})
 
@@ -638,3 +735,122 @@ def test_terminal_table_marks_the_best_and_takes_names_literally() -> None:
     assert "[bold]a" in printed(rows)
     styles = [cell.style for cell in terminal_table(rows).columns[1].cells]  # type: ignore[union-attr]
     assert styles == ["bold", ""]
+
+
+# Formats: what is written now, and what an earlier version wrote
+
+
+def test_the_layout_of_these_tests_is_the_one_that_fit_and_score_write(tmp_path: Path) -> None:
+    real = dalm.fit("gaussian", "moons", out=tmp_path / "real", progress=False).path
+    dalm.score(real)
+    made = write_run(tmp_path / "made", PLANE)
+    check_run(made)
+    check_run(real)
+
+    written, ours = RunFolder(real), RunFolder(made)
+    assert set(ours.meta) == set(written.meta)
+    assert set(ours.meta["data"]) == set(written.meta["data"])
+    assert set(ours.meta["machine"]) == set(written.meta["machine"])
+    # The list of records took the place of a mapping.
+    renamed = {"metrics": "scores"}
+    kept = {renamed.get(key, key) for key in written.metrics}
+    assert set(ours.metrics) == kept | {"format"}
+    assert all(set(ours.scores[0]) == set(record) for record in written.scores)
+    assert set(ours.scores[0]) == set(Score.__dataclass_fields__)
+    assert set(ours.gallery) == set(written.gallery)
+
+
+def page_of(folders: list[Path], out: Path) -> str:
+    text = build(folders, out).read_text(encoding="utf-8")
+    return text.replace("one line for each player: critic, generator", "one line for each player")
+
+
+def test_a_page_of_old_folders_looks_the_same(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "cmp" / "pixelcnn", family="pixelcnn")
+    cmp = write_board(tmp_path / "cmp", as_format_2(BOARD_ROWS), date="2026-11-26")
+    new = page_of([cmp, run], tmp_path / "new.html")
+
+    board = without(read_scoreboard(cmp), "digest") | {"format": 1, "rows": BOARD_ROWS}
+    (cmp / "scoreboard.json").write_text(json.dumps(board))
+    old = page_of([cmp, as_format_1(run)], tmp_path / "old.html")
+    assert old == new
+
+
+def test_a_table_of_old_rows_looks_the_same() -> None:
+    for width in (50, 80, 120):
+        assert printed(as_format_2(BOARD_ROWS), width) == printed(BOARD_ROWS, width)
+
+
+def test_scores_of_other_splits_and_subsets_do_not_stand_in_the_table() -> None:
+    whole = {"metric": "kid", "split": "test", "subset": None, **metric(1.0)}
+    scores = [whole | {"split": "val", "value": 9.0}, whole | {"subset": "class 3"}, whole]
+    scores.append(whole | {"metric": "mine", "split": "val"})
+
+    assert columns([{"scores": scores}]) == ["kid"]
+    assert dict(verdict([{"name": "a", "scores": scores}])) == {
+        "No likelihood": "a has none: only the samples can be judged."
+    }
+
+
+def test_a_model_with_the_name_of_a_reference_is_a_model() -> None:
+    rows = as_format_2([row("real copycat", metric(1.0, label="exact"))])
+
+    assert not is_reference(rows[0])
+    assert dict(verdict(rows))["Density"].startswith("real copycat: 1")
+
+
+# Runs in progress
+
+
+def test_a_crashed_run_is_said_to_have_crashed(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "half", state="running")
+    write_status(run, Status(step=412, steps=800, rate=9.5))
+    assert run_state(run) == "crashed"
+    words = read(build([run], tmp_path / "report.html"))
+
+    assert "Failed half : it crashed at step 412 of 800: its process died." in words
+    assert "--resume" in words
+    assert "is not finished" not in words
+
+
+def test_a_run_in_progress_says_how_far_it_is(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "half", state="running")
+    with hold(run):
+        write_status(run, Status(step=1412, steps=None, rate=9.5))
+        words = read(build([run], tmp_path / "report.html"))
+
+    assert "half is not finished: its state is running at step 1,412." in words
+    assert "crashed" not in words
+
+
+# Curves
+
+
+def test_losses_of_both_formats_are_drawn_alike() -> None:
+    old = [{"step": step, "loss": [3 / step, 1.0]} for step in range(1, 50)]
+    new = [{"step": step, "loss": {"critic": 3 / step, "generator": 1.0}} for step in range(1, 50)]
+
+    assert losses(old) == losses(new)
+    assert players(new) == ["critic", "generator"]
+
+
+def test_terms_have_panels_of_their_own() -> None:
+    log = [
+        {"step": step, "loss": {"vae": 9.0 / step}, "terms": {"divergence": 1.0, "error": None}}
+        for step in range(1, 50)
+    ]
+    curve = losses(log)
+
+    assert "divergence" in curve
+    assert "error" not in curve
+    assert "divergence" not in losses([without(line, "terms") for line in log])
+
+
+def test_every_player_has_a_curve() -> None:
+    """Five of them, though there are three colours."""
+
+    def paths(names: str) -> int:
+        log = [{"step": step, "loss": dict.fromkeys(names, 1.0 * step)} for step in range(1, 9)]
+        return losses(log).count("<path")
+
+    assert paths("abcde") == paths("a") + 4

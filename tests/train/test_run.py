@@ -13,17 +13,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import DIGITS, LOOP, Killed, kill_at, listing, run_of
+from tiny import DIGITS, Killed, kill_at, listing, raise_killed, run_of
 
 import dalm
 from dalm.cli import main
 from dalm.core import Spec, config
 from dalm.errors import DalmError
 from dalm.models import Noise
-from dalm.records import atomic_write, digest, read_meta, write
+from dalm.records import digest, read_meta
 from dalm.records.run import FORMAT
 from dalm.train import Options, Run
 from dalm.train.run import read_tensors, write_tensors
+from dalm.train.state import State
 
 META = {
     "format",
@@ -195,37 +196,6 @@ def test_tensors_come_back_as_they_were(tmp_path):
 # Whole or not at all
 
 
-def test_a_disk_that_fills_halfway_leaves_the_old_file(tmp_path):
-    def fill() -> None:
-        with atomic_write(tmp_path / "file") as file:
-            file.write(b"ne")
-            raise OSError("no space left on device")
-
-    write(tmp_path / "file", "old")
-    with pytest.raises(OSError, match="no space"):
-        fill()
-    assert (tmp_path / "file").read_text() == "old"
-    assert sorted(listing(tmp_path)) == ["file"]
-
-
-@pytest.mark.parametrize("step", ["open", "replace"])
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step):
-    path = tmp_path / "file"
-    write(path, "old")
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(os, step, full)
-    with pytest.raises(OSError, match="no space"):
-        write(path, b"new")
-    monkeypatch.undo()
-    assert path.read_text() == "old"
-    write(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert sorted(listing(tmp_path)) == ["file"]
-
-
 def test_a_fit_that_cannot_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     replace = os.replace
     count = []
@@ -249,7 +219,7 @@ def test_a_fit_that_cannot_write_leaves_the_old_checkpoint(tmp_path, monkeypatch
 
 def test_a_kill_before_the_folder_is_whole_leaves_no_run(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(LOOP.State, "save", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(State, "save", raise_killed)
         with pytest.raises(Killed):
             run_of("vae", tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -92,7 +92,7 @@ def test_resume_scores_again_what_was_scored_with_another_seed(board):
     kept = (board / "gaussian/metrics.json").read_bytes()
     dalm.compare(DATA, out=board, resume=True, **ASKED)
     assert json.loads((board / "kde/metrics.json").read_text())["seed"] == 0
-    assert rows_of(board)["kde"]["bits_per_dim"] == before["kde"]["bits_per_dim"]
+    assert rows_of(board)["kde"]["scores"] == before["kde"]["scores"]
     assert (board / "gaussian/metrics.json").read_bytes() == kept
 
 

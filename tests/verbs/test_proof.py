@@ -7,6 +7,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +19,17 @@ from tiny import DIGITS, listing, run_of
 import dalm
 from dalm.cli import main
 from dalm.errors import DalmError
-from dalm.records import atomic_write, read_scores
+from dalm.records import atomic_write, find_score, read_scores
+from dalm.records.score import score_records
 from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
+from dalm.verbs.archives import Decompressed
+
+
+def proven(run):
+    """The score of a run's proof."""
+    found = read_scores(run, dalm.train.Run.open(run).meta)
+    return find_score(score_records(found), "proven")
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +81,21 @@ def test_the_model_is_found_by_its_hash_or_is_inside(tmp_path, monkeypatch):
     outside = tmp_path / "outside.dalm"
     inside = tmp_path / "inside.dalm"
     sizes = [
-        compress("runs/kde", "data.npz", path, embed=path == inside)["bytes"]
+        compress("runs/kde", "data.npz", path, embed=path == inside).bytes
         for path in (outside, inside)
     ]
     assert sizes[1] > sizes[0] + 1000
     found = decompress(outside, "found.npz")
-    assert found | {"seconds": 0} == {
-        "count": 40,
-        "shape": (8, 8),
-        "dtype": "uint8",
-        "labels": True,
-        "seconds": 0,
-    }
-    assert decompress(outside, tmp_path / "above.npz", run="runs")["count"] == 40
+    assert replace(found, seconds=0) == Decompressed(
+        path=Path("found.npz"), count=40, shape=(8, 8), dtype="uint8", labels=True, seconds=0
+    )
+    assert "8×8" in repr(found)
+    assert decompress(outside, tmp_path / "above.npz", run="runs").count == 40
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         DalmError,
-        match=r"no run under .* has the model .* wrote the archive of 40 data, shape \(8, 8\), 17 levels",
+        match=r"no run under .* has the model .* wrote the archive of 40 data, "
+        r"shape \(8, 8\), 17 levels",
     ):
         decompress(outside, "lost.npz")
     decompress(inside, "inside.npz")
@@ -101,17 +110,19 @@ def test_arrays_and_splits_are_compressed_as_files_are(tmp_path):
     some = DIGITS.test.subset(40)
     for name, data in {"split": some, "tensor": some.x, "array": some.x.numpy()}.items():
         told = dalm.compress(run, data, tmp_path / name)
-        assert told["count"] == 40
+        assert told.count == 40
         assert (
-            told["bytes"] > 1.01 * dalm.compress(run, some.x, tmp_path / "x", force=True)["bytes"]
+            told.bytes > 1.01 * dalm.compress(run, some.x, tmp_path / "x", force=True).bytes
         ) == (name == "split")
         dalm.decompress(tmp_path / name, tmp_path / f"{name}.npz")
         with np.load(tmp_path / f"{name}.npz") as back:
             assert np.array_equal(back["x"], some.x)
             assert ("y" in back) == (name == "split")
-    assert told["model"] == 0
+    assert told.model_bytes == 0
+    assert told.ratio == told.original_bytes / told.bytes
+    assert told.bits_per_dim == 8 * told.bytes / (40 * 64)
     inside = dalm.compress(run, some, tmp_path / "inside", embed=True)
-    assert 0 < inside["bytes"] - inside["model"] < 1.2 * told["bytes"]
+    assert 0 < inside.bytes - inside.model_bytes < 1.2 * told.bytes
 
 
 def test_progress_reaches_the_end(tmp_path):
@@ -165,43 +176,61 @@ def test_bad_input_is_refused_and_leaves_nothing(here, arguments, words, capsys)
 @pytest.mark.parametrize("family", ["vae", "kde"])
 def test_a_seal_is_written_and_outlives_a_new_score(family):
     path = Path("runs") / family
-    record = prove(path)
-    assert record["sealed"], record["reason"]
+    proof = prove(path)
+    assert proof.sealed, proof.reason
+    coded = proof.coded
     assert (
-        record["bytes"]
+        coded.bytes
         == (path / "proof.dalm").stat().st_size
-        <= 1.001 * record["claimed"] * 500 * 64 / 8 + 192
+        <= 1.001 * coded.claimed * 500 * 64 / 8 + 192
     )
-    assert record["with_weights"] > record["bytes"]
-    assert (1 + record["rounding"]) * (1 + record["overhead"]) == pytest.approx(record["ratio"])
+    assert coded.with_weights > coded.bytes
+    assert (1 + coded.rounding) * (1 + coded.overhead) == pytest.approx(coded.ratio)
     # A bound is drawn anew each time, and a level that this kernel all but excludes costs at most
     # 24 bits in a file.
-    assert record["rounding"] < (0.003 if family == "kde" else 0.02)
-    assert 0 < record["overhead"] * record["bytes"] < 400
-    assert record["batch"][0] != record["batch"][1]
-    assert record["threads"][0] != record["threads"][1]
-    proven = read_scores(path, dalm.train.Run.open(path).meta)["metrics"]["proven"]
-    assert proven["value"] == record["file"] == 8 * record["bytes"] / (500 * 64)
+    assert coded.rounding < (0.003 if family == "kde" else 0.02)
+    assert 0 < coded.overhead * coded.bytes < 400
+    assert coded.batch[0] != coded.batch[1]
+    assert coded.threads[0] != coded.threads[1]
+    assert f"{coded.bytes:,} bytes" in repr(proof)
+    assert proven(path)["value"] == coded.file == 8 * coded.bytes / (500 * 64)
     score(path)
-    assert json.loads((path / "metrics.json").read_text())["proof"] == record
+    assert json.loads((path / "metrics.json").read_text())["proof"] == proof.to_json()
+    assert list(proof.to_json())[:3] == ["sealed", "reason", "claimed"]
 
 
 def test_what_has_no_likelihood_has_a_reason(capsys):
     assert main(["prove", "runs/dcgan"]) == 0
     assert "not proven: dcgan has no likelihood" in capsys.readouterr().out
-    assert json.loads(Path("runs/dcgan/metrics.json").read_text())["metrics"]["proven"][
-        "note"
-    ].startswith("dcgan has no likelihood")
+    assert proven(Path("runs/dcgan"))["note"].startswith("dcgan has no likelihood")
+    assert json.loads(Path("runs/dcgan/metrics.json").read_text())["proof"].keys() == {
+        "sealed",
+        "reason",
+    }
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_proof_goes_into_scores_of_either_format(tmp_path, form):
+    run = dalm.train.Run.open(shutil.copytree("runs/kde", tmp_path / "kde"))
+    kid = {"metric": "kid", "value": 0.1, "n": 9, "split": "test", "subset": None}
+    scores = {"metrics": {"kid": kid}} if form == 1 else {"format": 2, "scores": [kid]}
+    run.keep_scores(scores | {"seed": 0})
+    for _ in range(2):
+        assert prove(run).sealed
+        records = score_records(read_scores(run.path, run.meta))
+        assert [record["metric"] for record in records] == ["kid", "proven"]
 
 
 def test_a_claim_that_is_too_good_gets_no_seal(tmp_path, monkeypatch):
     run = Path(shutil.copytree("runs/kde", tmp_path / "kde"))
     claim = module._claim
     monkeypatch.setattr(module, "_claim", lambda *asked: 0.5 * claim(*asked))
-    record = prove(run)
-    assert not record["sealed"]
-    assert "the likelihood claims" in record["reason"]
-    assert json.loads((run / "metrics.json").read_text())["metrics"]["proven"]["value"] is None
+    proof = prove(run)
+    assert proof.failed
+    assert not proof.sealed
+    assert "the likelihood claims" in proof.reason
+    assert "(0.1 % and 192 bytes more)" in proof.reason
+    assert proven(run)["value"] is None
     assert main(["prove", str(run)]) == 1
 
 
@@ -215,10 +244,10 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
         progress=False,
         device="cpu",
     )
-    rows = {row["name"]: row["metrics"]["proven"] for row in board["rows"]}
+    rows = {row["name"]: find_score(row["scores"], "proven") for row in board.rows}
     assert rows["gaussian"]["value"] < rows["histogram"]["value"] < rows["noise"]["value"]
     assert "copycat has no likelihood" in rows["copycat"]["note"]
-    page = Path(board["report"]).read_text()
+    page = board.report.read_text()
     assert "As files" in page
     for name in (
         "proven",
@@ -229,7 +258,7 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
         "coder and archive",
     ):
         assert name in page
-    assert {row["name"]: row["bytes"] for row in board["codecs"]}["gaussian"] == (
+    assert {row["name"]: row["bytes"] for row in board.content["codecs"]}["gaussian"] == (
         tmp_path / "board/gaussian/proof.dalm"
     ).stat().st_size
 
@@ -268,11 +297,12 @@ def test_codecs_tell_how_far_they_are(tmp_path):
     seen = []
     rows = codecs("digits", runs=tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(k + 1, len(rows)) for k in range(len(rows))]
+    assert "jpeg_xl" in repr(rows)
     seen.clear()
     prove("runs/kde")
     rows = codecs("digits", progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (len(rows), len(rows))
-    assert "model" in {row["kind"] for row in rows}
+    assert "model" in {row.kind for row in rows}
 
 
 def test_codecs_refuse_real_numbers(capsys):
@@ -306,12 +336,65 @@ def test_devices_and_links_stay(tmp_path):
 
 @pytest.mark.parametrize("claim", [float("nan"), float("inf"), 99.0])
 def test_no_seal_for_a_claim_that_is_no_number_or_too_small(claim):
-    assert module._verdict(None, 100, 100.0)["sealed"]
-    assert not module._verdict(None, 300, claim)["sealed"]
+    assert module._refusal(100, 100.0) is None
+    assert module._refusal(300, claim)
 
 
 def test_a_proof_runs_nothing_of_the_current_folder(tmp_path, monkeypatch):
     shutil.copytree("runs/kde", tmp_path / "kde")
     (tmp_path / "constriction.py").write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)
-    assert prove("kde")["sealed"]
+    assert prove("kde").sealed
+
+
+def test_a_damaged_proof_is_refused_by_the_other_process(tmp_path, monkeypatch):
+    run = Path(shutil.copytree("runs/kde", tmp_path / "kde"))
+    write = module._write
+
+    def write_and_damage(*arguments):
+        result = write(*arguments)
+        path = run / "proof.dalm"
+        path.write_bytes(path.read_bytes()[:-4])
+        return result
+
+    monkeypatch.setattr(module, "_write", write_and_damage)
+    proof = prove(run)
+    assert proof.failed
+    assert "did not decode in another process: the archive is cut short" in proof.reason
+    assert proof.coded.decode_mb_s == 0
+
+
+WITHOUT_THE_EXTRA = """
+import sys
+for name in ("bitarray", "imagecodecs", "pydivsufsort", "pyppmd", "zstandard"):
+    sys.modules[name] = None
+import numpy as np
+import dalm
+from dalm.cli import main
+from dalm.codec.baselines import order0_entropy
+from dalm.codec.classic import ANS, BWT, Adaptive, Huffman
+
+x = np.arange(9) % 3
+for coder in (ANS(), Adaptive()):
+    assert np.array_equal(coder.decode(coder.encode(x, 3)), x)
+for coder in (Huffman(), BWT()):
+    try:
+        coder.encode(x, 3)
+    except dalm.DalmError as error:
+        assert "pip install 'dalm[codecs]'" in str(error)
+    else:
+        raise AssertionError(f"{coder} needs nothing")
+assert order0_entropy(x) > 1.5
+assert main(["compress", "runs/kde", "data.npz", "-o", sys.argv[1]]) == 0
+assert main(["prove", "runs/kde"]) == 0
+assert main(["codecs", "digits"]) == 2
+"""
+
+
+def test_the_core_works_without_the_extra(tmp_path):
+    command = [sys.executable, "-c", WITHOUT_THE_EXTRA, str(tmp_path / "data.dalm")]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert "proven: " in process.stdout
+    assert "need bitarray, imagecodecs, pydivsufsort, pyppmd, zstandard" in process.stderr
+    assert "pip install 'dalm[codecs]'" in process.stderr

@@ -8,7 +8,7 @@ top bit set in all but the last (LEB128). All others are little-endian; none has
 |---|---|
 | 4 | magic, `DALM` |
 | 1 | version, 1 |
-| 1 | flags: 1 bits-back (else the chain rule), 2 labels, 4 the model is inside, 8 data were given in another shape than the model's |
+| 1 | flags: 1 bits-back (else the chain rule), 2 labels, 4 model inside, 8 given in another shape |
 | 1 | type of the original data: an index into `DTYPES` |
 | 1 | with flag 2: type of the labels |
 | n, n | levels and classes of the Spec |
@@ -20,7 +20,7 @@ top bit set in all but the last (LEB128). All others are little-endian; none has
 | 8 | hash of the model |
 | 8 | BLAKE2b of the original data, then of the labels, in their types |
 | 4 | CRC-32 of everything before |
-| 4, 4, then as many | the model, if it is inside: length, CRC-32, bytes (`dalm.codec.weights` says which) |
+| 4, 4, then as many | the model, if inside: length, CRC-32, bytes (see `dalm.codec.weights`) |
 | 4, 4, then as many | each chunk: length of its payload, CRC-32 of it, the payload |
 
 A payload is 32-bit words: of the labels, if there are any, their number and then themselves; for
@@ -36,7 +36,7 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dalm.codec.stream import Reader, varint
+from dalm.codec.stream import StreamReader, varint
 from dalm.core import Spec
 from dalm.errors import DalmError
 
@@ -47,13 +47,18 @@ BITS_BACK = 1
 LABELS = 2
 INSIDE = 4
 RESHAPED = 8
-LARGEST = 1 << 24  # entries of a chunk: bounds the memory that a file can ask for
-MOST = 1 << 16  # levels and samples
-AXES = 64  # as many as numpy takes
-LONGEST = 2048  # bytes of a header
-HASH = 8  # bytes
+
+# What a header may ask for, at most.
+MOST_CHUNK_ENTRIES = 1 << 24  # bounds the memory that a file can ask for
+MOST_SPEC_LEVELS = 1 << 16
+MOST_SAMPLES = 1 << 16
+MOST_DATA = 1 << 56
+MOST_AXES = 64  # as many as numpy takes
+MOST_HEADER_BYTES = 2048
+
+HASH_BYTES = 8
 START = struct.Struct("<4sBB")
-HASHES = struct.Struct(f"<{HASH}s{HASH}s")
+HASHES = struct.Struct(f"<{HASH_BYTES}s{HASH_BYTES}s")
 CRC = struct.Struct("<I")
 PART = struct.Struct("<II")
 
@@ -81,28 +86,17 @@ class Header:
     count: int
     chunk: int
     model: bytes
-    checksum: bytes = bytes(HASH)
+    checksum: bytes = bytes(HASH_BYTES)
     labels: str = ""
     inside: bool = False
     samples: int = 0
 
-    def pack(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The header's bytes."""
-        reshaped = self.shape != self.spec.shape
-        flags = (
-            BITS_BACK * (self.samples > 0)
-            | LABELS * bool(self.labels)
-            | INSIDE * self.inside
-            | RESHAPED * reshaped
-        )
-        numbers = [self.spec.levels or 0, self.spec.classes, len(self.spec.shape), *self.spec.shape]
-        numbers += (
-            [len(self.shape), *self.shape] * reshaped
-            + [self.samples] * (self.samples > 0)
-            + [self.count, self.chunk]
-        )
-        types = [DTYPES.index(dtype) for dtype in (self.dtype, self.labels) if dtype]
-        body = START.pack(MAGIC, VERSION, flags) + bytes(types) + varint(*numbers)
+        dtypes = [self.dtype, self.labels] if self.labels else [self.dtype]
+        body = START.pack(MAGIC, VERSION, self._flags)
+        body += bytes(DTYPES.index(dtype) for dtype in dtypes)
+        body += varint(*self._numbers())
         body += HASHES.pack(self.model, self.checksum)
         return body + CRC.pack(zlib.crc32(body))
 
@@ -111,9 +105,38 @@ class Header:
         """How many chunks follow."""
         return -(-self.count // self.chunk)
 
+    @property
+    def _reshaped(self) -> bool:
+        return self.shape != self.spec.shape
+
+    @property
+    def _flags(self) -> int:
+        flags = {
+            BITS_BACK: self.samples > 0,
+            LABELS: bool(self.labels),
+            INSIDE: self.inside,
+            RESHAPED: self._reshaped,
+        }
+        return sum(flag for flag, is_set in flags.items() if is_set)
+
+    def _numbers(self) -> list[int]:
+        """What is written as numbers of varying length, in order."""
+        numbers = [self.spec.levels or 0, self.spec.classes]
+        numbers += [len(self.spec.shape), *self.spec.shape]
+        if self._reshaped:
+            numbers += [len(self.shape), *self.shape]
+        if self.samples > 0:
+            numbers.append(self.samples)
+        return [*numbers, self.count, self.chunk]
+
 
 def read_exactly(file: BinaryIO, size: int) -> bytes:
-    """`size` bytes, or DalmError if the file ends before."""
+    """Bytes of a file, or DalmError if it ends before.
+
+    Args:
+        file: opened for reading.
+        size: how many bytes.
+    """
     content = file.read(size)
     if len(content) < size:
         raise DalmError(
@@ -129,20 +152,15 @@ def read_header(file: BinaryIO) -> Header:
     Raises:
         DalmError: no archive, of a newer version, cut short, damaged, or asking for the impossible.
     """
-    reader = Reader(file.read(LONGEST))
-    if reader.stream[:4] != MAGIC:
-        raise DalmError("this is no dalm archive: it does not begin with DALM")
-    _, version, flags = START.unpack(reader.take(START.size))
-    if version != VERSION:
-        raise DalmError(
-            f"the archive has version {version}, and this dalm reads version {VERSION}; use a "
-            "newer dalm"
-        )
-    header = _header(reader, flags)
+    reader = StreamReader(file.read(MOST_HEADER_BYTES))
+    flags = _read_start(reader)
+    header = _read_body(reader, flags)
+
     body = reader.stream[: reader.at]
-    if CRC.unpack(reader.take(CRC.size))[0] != zlib.crc32(body):
+    (checksum,) = CRC.unpack(reader.take(CRC.size))
+    if checksum != zlib.crc32(body):
         raise DalmError("the archive's header is damaged: its checksum does not match")
-    if header is None or header.pack() != reader.stream[: reader.at]:
+    if header is None or header.to_bytes() != reader.stream[: reader.at]:
         raise DalmError(
             "the archive's header asks for something that no dalm writes; it is damaged or was "
             "made up"
@@ -151,71 +169,93 @@ def read_header(file: BinaryIO) -> Header:
     return header
 
 
-def _header(reader: Reader, flags: int) -> Header | None:
+def _read_start(reader: StreamReader) -> int:
+    """The flags, after a magic and a version that are ours."""
+    if reader.stream[: len(MAGIC)] != MAGIC:
+        raise DalmError("this is no dalm archive: it does not begin with DALM")
+    _, version, flags = START.unpack(reader.take(START.size))
+    if version != VERSION:
+        raise DalmError(
+            f"the archive has version {version}, and this dalm reads version {VERSION}; use a "
+            "newer dalm"
+        )
+    return int(flags)
+
+
+def _read_body(reader: StreamReader, flags: int) -> Header | None:
     """What the bytes after the flags say, if it is possible."""
-    types = reader.take(2 if flags & LABELS else 1)
-    levels = reader.number(MOST)
-    classes = reader.number(LARGEST)
-    inner = _shape(reader)
-    outer = _shape(reader) if flags & RESHAPED else inner
-    samples = reader.number(MOST) if flags & BITS_BACK else 0
-    count = reader.number(1 << 56)
-    chunk = reader.number(LARGEST)
-    (model, checksum) = HASHES.unpack(reader.take(HASHES.size))
-    size = math.prod(inner)
-    if not (
-        0 < chunk * size <= LARGEST
-        and math.prod(outer) == size
-        and count
-        and inner
-        and levels > 1
-        and max(types) < len(DTYPES)
-    ):
+    dtypes = reader.take(2 if flags & LABELS else 1)
+    levels = reader.number(MOST_SPEC_LEVELS)
+    classes = reader.number(MOST_CHUNK_ENTRIES)
+    inner = _read_shape(reader)
+    outer = _read_shape(reader) if flags & RESHAPED else inner
+    samples = reader.number(MOST_SAMPLES) if flags & BITS_BACK else 0
+    count = reader.number(MOST_DATA)
+    chunk = reader.number(MOST_CHUNK_ENTRIES)
+    model, checksum = HASHES.unpack(reader.take(HASHES.size))
+
+    dims = math.prod(inner)
+    fits = 0 < chunk * dims <= MOST_CHUNK_ENTRIES and math.prod(outer) == dims
+    if not (fits and count and inner and levels > 1 and max(dtypes) < len(DTYPES)):
         return None
-    dtype, labels = [*(DTYPES[k] for k in types), ""][:2]
     return Header(
-        Spec(inner, levels, classes),
-        dtype,
-        outer,
-        count,
-        chunk,
-        model,
-        checksum,
-        labels,
-        bool(flags & INSIDE),
-        samples,
+        spec=Spec(inner, levels, classes),
+        dtype=DTYPES[dtypes[0]],
+        shape=outer,
+        count=count,
+        chunk=chunk,
+        model=model,
+        checksum=checksum,
+        labels=DTYPES[dtypes[1]] if flags & LABELS else "",
+        inside=bool(flags & INSIDE),
+        samples=samples,
     )
 
 
-def _shape(reader: Reader) -> tuple[int, ...]:
-    return tuple(reader.number(LARGEST) for _ in range(reader.number(AXES)))
+def _read_shape(reader: StreamReader) -> tuple[int, ...]:
+    axes = reader.number(MOST_AXES)
+    return tuple(reader.number(MOST_CHUNK_ENTRIES) for _ in range(axes))
 
 
 def write_part(file: BinaryIO, payload: bytes) -> None:
-    """Append a chunk, or the model."""
+    """Append a chunk, or the model.
+
+    Args:
+        file: opened for writing.
+        payload: the bytes of the part.
+    """
     file.write(PART.pack(len(payload), zlib.crc32(payload)) + payload)
 
 
 def read_part(file: BinaryIO, most: int) -> bytes:
-    """The payload of the next chunk, or the model, in a file of `most` bytes.
+    """The payload of the next chunk, or the model.
+
+    Args:
+        file: opened for reading.
+        most: bytes in the whole file.
 
     Raises:
         DalmError: it is cut short or damaged.
     """
-    size, crc = PART.unpack(read_exactly(file, PART.size))
+    size, checksum = PART.unpack(read_exactly(file, PART.size))
     if size > most:
         raise DalmError(
             f"the archive is cut short: a part of it has {size:,} bytes, and the file {most:,}; "
             "get the whole file again"
         )
     payload = read_exactly(file, size)
-    if zlib.crc32(payload) != crc:
+    if zlib.crc32(payload) != checksum:
         raise DalmError("a part of the archive is damaged: its checksum does not match")
     return payload
 
 
 def survey(file: BinaryIO, header: Header, size: int) -> list[int]:
-    """Places of the chunks in a file of `size` bytes, found without reading them.
+    """Places of the chunks, found without reading them.
+
+    Args:
+        file: opened for reading, at its first chunk.
+        header: says how many chunks there are.
+        size: of the whole file, in bytes.
 
     Raises:
         DalmError: chunks are missing, or something follows the last one.
@@ -231,9 +271,6 @@ def survey(file: BinaryIO, header: Header, size: int) -> list[int]:
         length, _ = PART.unpack(read_exactly(file, PART.size))
         file.seek(length, 1)
     if file.tell() != size:
-        raise DalmError(
-            "the archive is "
-            f"{'cut short' if file.tell() > size else 'followed by something else'}; get the whole "
-            "file again"
-        )
+        trouble = "cut short" if file.tell() > size else "followed by something else"
+        raise DalmError(f"the archive is {trouble}; get the whole file again")
     return places

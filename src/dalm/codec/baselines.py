@@ -14,34 +14,22 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import lzma
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import imagecodecs
 import numpy as np
-import pyppmd
-import zstandard
 from numpy.typing import NDArray
 
+from dalm.codec.extra import require
 from dalm.errors import DalmError, did_you_mean, is_integer
 
 PPM_ORDER = 6
 PPM_MEMORY = 1 << 24
 PPM_LOSES = "pyppmd cannot read back what it wrote for these data; leave ppmd out for them"
-PNG_SETTINGS = [
-    (filters, strategy)
-    for filters in (imagecodecs.PNG.FILTER.NO, imagecodecs.PNG.FILTER.ALL)
-    for strategy in (
-        imagecodecs.PNG.STRATEGY.DEFAULT,
-        imagecodecs.PNG.STRATEGY.FILTERED,
-        imagecodecs.PNG.STRATEGY.HUFFMAN_ONLY,
-    )
-]
-"""Filters help photographs and spoil drawings; there is no telling but to try."""
-
 _Pixels = NDArray[np.uint8]
 
 
@@ -53,67 +41,83 @@ class _Method(NamedTuple):
 
 
 def _xz(data: bytes) -> bytes:
-    size = min(
-        max(1 << 12, len(data)), 1 << 26
-    )  # of the dictionary: more than the data costs only time
-    return lzma.compress(
-        data,
-        filters=[{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": size}],
-    )
+    dictionary = min(max(1 << 12, len(data)), 1 << 26)  # more than the data costs only time
+    preset = 9 | lzma.PRESET_EXTREME
+    lzma2 = {"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": dictionary}
+    return lzma.compress(data, filters=[lzma2])
+
+
+def _zstd(data: bytes) -> bytes:
+    return bytes(require("zstandard").ZstdCompressor(level=19).compress(data))
+
+
+def _from_zstd(stream: bytes) -> bytes:
+    return bytes(require("zstandard").ZstdDecompressor().decompress(stream))
 
 
 def _ppmd(data: bytes) -> bytes:
-    encoder = pyppmd.Ppmd8Encoder(PPM_ORDER, PPM_MEMORY)
-    found = bytes(encoder.encode(data) + encoder.flush())
-    if (
-        _from_ppmd(found) != data
-    ):  # pyppmd 1.3.1 loses about one in ten messages of 10^5 random bytes
+    encoder = require("pyppmd").Ppmd8Encoder(PPM_ORDER, PPM_MEMORY)
+    stream = bytes(encoder.encode(data) + encoder.flush())
+    # pyppmd 1.3.1 loses about one in ten messages of 10^5 random bytes
+    if _from_ppmd(stream) != data:
         raise DalmError(PPM_LOSES)
-    return found
+    return stream
 
 
 def _from_ppmd(stream: bytes) -> bytes:
+    decoder = require("pyppmd").Ppmd8Decoder(PPM_ORDER, PPM_MEMORY)
     try:
-        return bytes(pyppmd.Ppmd8Decoder(PPM_ORDER, PPM_MEMORY).decode(stream))
+        return bytes(decoder.decode(stream))
     except ValueError:
         raise DalmError(PPM_LOSES) from None
 
 
 def _png(picture: _Pixels) -> bytes:
-    tries = [
-        imagecodecs.png_encode(picture, level=9, filter=filters, strategy=strategy)
-        for filters, strategy in PNG_SETTINGS
+    """The smallest of six settings: filters help photographs and spoil drawings; there is no
+    telling but to try.
+    """
+    imagecodecs = require("imagecodecs")
+    filters = imagecodecs.PNG.FILTER
+    strategies = imagecodecs.PNG.STRATEGY
+    settings = itertools.product(
+        (filters.NO, filters.ALL),
+        (strategies.DEFAULT, strategies.FILTERED, strategies.HUFFMAN_ONLY),
+    )
+    files = [
+        imagecodecs.png_encode(picture, level=9, filter=kind, strategy=strategy)
+        for kind, strategy in settings
     ]
-    return bytes(min(tries, key=len))
+    return bytes(min(files, key=len))
 
 
 def _webp(picture: _Pixels) -> bytes:
-    return bytes(
-        imagecodecs.webp_encode(
-            np.repeat(picture, 3 // picture.shape[2], 2), level=100, lossless=True, method=6
-        )
-    )  # has no grey
+    colours = np.repeat(picture, 3 // picture.shape[2], 2)  # WebP has no grey
+    encode = require("imagecodecs").webp_encode
+    return bytes(encode(colours, level=100, lossless=True, method=6))
 
 
 def _jpeg_xl(picture: _Pixels) -> bytes:
-    return bytes(imagecodecs.jpegxl_encode(picture, lossless=True, effort=9))
+    return bytes(require("imagecodecs").jpegxl_encode(picture, lossless=True, effort=9))
+
+
+def _decoder(name: str) -> Callable[[bytes], _Pixels]:
+    """A function of imagecodecs, looked for when it is called."""
+    return lambda stream: np.asarray(getattr(require("imagecodecs"), name)(stream))
 
 
 BYTES = {
     "gzip": _Method(lambda data: gzip.compress(data, 9, mtime=0), gzip.decompress),
     "bz2": _Method(lambda data: bz2.compress(data, 9), bz2.decompress),
     "xz": _Method(_xz, lzma.decompress),
-    "zstd": _Method(
-        zstandard.ZstdCompressor(level=19).compress, zstandard.ZstdDecompressor().decompress
-    ),
+    "zstd": _Method(_zstd, _from_zstd),
     "ppmd": _Method(_ppmd, _from_ppmd),
 }
 """Compressors of bytes."""
 
 PICTURES = {
-    "png": _Method(_png, imagecodecs.png_decode),
-    "webp": _Method(_webp, imagecodecs.webp_decode),
-    "jpeg_xl": _Method(_jpeg_xl, imagecodecs.jpegxl_decode),
+    "png": _Method(_png, _decoder("png_decode")),
+    "webp": _Method(_webp, _decoder("webp_decode")),
+    "jpeg_xl": _Method(_jpeg_xl, _decoder("jpegxl_decode")),
 }
 """Compressors of pictures."""
 
@@ -152,20 +156,23 @@ class Baseline:
 
         Raises:
             DalmError: x are not levels, or not pictures (N, C, H, W) of 1 or 3 channels where these
-                are needed, or the library
-            loses them.
+                are needed, or the library loses them or is not installed.
         """
         data = self._check(x)
-        return (
-            PICTURES[self.name].compress(mosaic(data))
-            if self.name in PICTURES
-            else BYTES[self.name].compress(data.tobytes())
-        )
+        if self.name in PICTURES:
+            return PICTURES[self.name].compress(mosaic(data))
+        return BYTES[self.name].compress(data.tobytes())
 
     def restore(self, stream: bytes, shape: Sequence[int]) -> NDArray[Any]:
-        """The data of this shape (N, *shape) that `whole` compressed."""
+        """The data that `whole` compressed.
+
+        Args:
+            stream: the file.
+            shape: of the data, (N, *shape).
+        """
         if self.name not in PICTURES:
-            return np.frombuffer(BYTES[self.name].restore(stream), self._type).reshape(shape)
+            data = BYTES[self.name].restore(stream)
+            return np.frombuffer(data, self._type).reshape(shape)
         picture = PICTURES[self.name].restore(stream)
         return unmosaic(picture if picture.ndim == 3 else picture[:, :, None], shape)
 
@@ -174,7 +181,12 @@ class Baseline:
         return [self.whole(datum[None]) for datum in self._check(x)]
 
     def restore_each(self, streams: Sequence[bytes], shape: Sequence[int]) -> NDArray[Any]:
-        """The data of this shape (N, *shape) that `each` compressed."""
+        """The data that `each` compressed.
+
+        Args:
+            streams: the files.
+            shape: of all data, (N, *shape).
+        """
         data = [self.restore(stream, (1, *shape[1:])) for stream in streams]
         return np.concatenate([np.zeros((0, *shape[1:]), self._type), *data])
 
@@ -183,16 +195,14 @@ class Baseline:
         return np.dtype("u1" if self.levels <= 256 else "<u2")
 
     def _check(self, x: NDArray[Any]) -> NDArray[Any]:
-        if (
-            not np.issubdtype(x.dtype, np.integer)
-            or not x.ndim
-            or (x.size and not 0 <= int(x.min()) <= int(x.max()) < self.levels)
-        ):
-            got = (
-                f"values from {x.min()} to {x.max()}"
-                if np.issubdtype(x.dtype, np.integer) and x.size
-                else f"{x.shape} of {x.dtype}"
-            )
+        """The data in bytes or pairs of bytes, or DalmError if this compressor does not take
+        them.
+        """
+        whole_numbers = np.issubdtype(x.dtype, np.integer)
+        inside = not x.size or (whole_numbers and 0 <= int(x.min()) <= int(x.max()) < self.levels)
+        if not (whole_numbers and x.ndim and inside):
+            values = whole_numbers and x.size
+            got = f"values from {x.min()} to {x.max()}" if values else f"{x.shape} of {x.dtype}"
             raise DalmError(
                 f"{self.name} takes an array (N, ...) of whole numbers from 0 to "
                 f"{self.levels - 1}, got {got}"
@@ -220,21 +230,22 @@ def mosaic(pictures: NDArray[Any]) -> NDArray[Any]:
     """Pictures (N, C, H, W) row by row as one (rows·H, columns·W, C), filled up with zeros."""
     n, channels, height, width = pictures.shape
     across = columns(n)
-    filled = np.concatenate(
-        [pictures, np.zeros((-n % across, channels, height, width), pictures.dtype)]
-    )
-    grid = filled.reshape(-1, across, channels, height, width).transpose(0, 3, 1, 4, 2)
+    missing = np.zeros((-n % across, channels, height, width), pictures.dtype)
+    rows = np.concatenate([pictures, missing]).reshape(-1, across, channels, height, width)
+    grid = rows.transpose(0, 3, 1, 4, 2)
     return np.ascontiguousarray(grid.reshape(-1, across * width, channels))
 
 
 def unmosaic(picture: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
-    """The pictures of this shape (N, C, H, W) in a mosaic, of whose channels there may be more."""
+    """The pictures in a mosaic.
+
+    Args:
+        picture: the mosaic, of whose channels there may be more.
+        shape: of the pictures, (N, C, H, W).
+    """
     n, channels, height, width = shape
-    grid = (
-        picture[:, :, :channels]
-        .reshape(-1, height, columns(n), width, channels)
-        .transpose(0, 2, 4, 1, 3)
-    )
+    rows = picture[:, :, :channels].reshape(-1, height, columns(n), width, channels)
+    grid = rows.transpose(0, 2, 4, 1, 3)
     return grid.reshape(-1, channels, height, width)[:n]
 
 

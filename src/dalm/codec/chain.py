@@ -9,6 +9,7 @@ together.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,12 +17,15 @@ import constriction
 import torch
 from torch import Tensor
 
-from dalm.codec.tables import LEVELS, CodeLength, Progress, Words, class_weights, flat, symbols
+from dalm.codec.stream import Words
+from dalm.codec.tables import LEVELS, CodeLength, Progress, class_weights, flat, symbols
 from dalm.core import Autoregressive
 from dalm.exact import Mixture, Predictor
 
 Take = Callable[[slice, slice, Tensor], Tensor]
-"""Given some data, some entries and their tables: the values."""
+"""Given the rows of some data, a block of their entries and its tables: the values (B, block)."""
+Map = Callable[..., Iterator[Tensor]]
+"""As the built-in `map`."""
 
 
 def encode(
@@ -32,8 +36,15 @@ def encode(
     progress: Progress,
     tally: CodeLength | None = None,
 ) -> Words:
-    """Flat levels (N, dims) as a stream; their labels (N,) are the decoder's too, if they are
-    given.
+    """Data as a stream.
+
+    Args:
+        model: in double precision.
+        x: flat levels, (N, dims).
+        y: labels (N,), if the decoder will know them too.
+        batch: how many data a network is asked about at once.
+        progress: told how many entries are done.
+        tally: told what they cost in exact arithmetic.
     """
     coder = constriction.stream.queue.RangeEncoder()
     columns = x.to(model.spec.dtype).T.contiguous()[model.order()]
@@ -53,12 +64,22 @@ def encode(
 def decode(
     model: Autoregressive, words: Words, n: int, y: Tensor | None, batch: int, progress: Progress
 ) -> Tensor:
-    """The flat levels (n, dims) of a stream."""
+    """The flat levels (n, dims) of a stream.
+
+    Args:
+        model: in double precision.
+        words: what `encode` gave.
+        n: how many data.
+        y: their labels (n,), if the encoder knew them.
+        batch: how many data a network is asked about at once; any number decodes the same.
+        progress: told how many entries are done.
+    """
     coder = constriction.stream.queue.RangeDecoder(words)
     columns = torch.empty(model.spec.dims, n, dtype=model.spec.dtype)
 
     def take(rows: slice, entries: slice, tables: Tensor) -> Tensor:
-        values = torch.from_numpy(coder.decode(LEVELS, flat(tables))).view(tables.shape[:2])
+        levels = torch.from_numpy(coder.decode(LEVELS, flat(tables)))
+        values = levels.view(tables.shape[:2])
         columns[entries, rows] = values.T
         return values
 
@@ -70,46 +91,50 @@ def decode(
 def _walk(
     model: Autoregressive, n: int, y: Tensor | None, batch: int, progress: Progress, take: Take
 ) -> None:
-    """Ask for the tables of each block of entries of all batches, then take their values in order."""
-    device = model.device
-    rows, threads = _shared(n, batch, torch.get_num_threads() if device.type == "cpu" else 1)
+    """Ask for the tables of each block of entries of all batches, then take their values in
+    order.
+    """
+    available = torch.get_num_threads() if model.device.type == "cpu" else 1
+    batches, threads = _batches(n, batch, available)
     predictors = [
-        _predictor(model, some.stop - some.start, None if y is None else y[some]) for some in rows
+        _predictor(model, rows.stop - rows.start, None if y is None else y[rows])
+        for rows in batches
     ]
-    values: list[Tensor | None] = [None] * len(rows)
-    at = 0
+    values: list[Tensor | None] = [None] * len(batches)
+    done = 0
     with _threads(threads) as run:
-        while at < model.spec.dims:
-            for start in range(0, len(rows), threads):  # no more tables at once than threads
-                together = slice(start, start + threads)
-                for k, tables in enumerate(
-                    list(run(_advance, predictors[together], values[together])), start
-                ):
-                    entries = slice(at, at + tables.shape[1])
-                    found = take(rows[k], entries, tables)
-                    values[k] = found.to(device)
-                    progress(found.numel())
-            at = entries.stop
+        while done < model.spec.dims:
+            for start in range(0, len(batches), threads):  # no more tables at once than threads
+                group = slice(start, start + threads)
+                blocks = list(run(_advance, predictors[group], values[group]))
+                for k, tables in enumerate(blocks, start):
+                    entries = slice(done, done + tables.shape[1])
+                    taken = take(batches[k], entries, tables)
+                    values[k] = taken.to(model.device)
+                    progress(taken.numel())
+            done = entries.stop
 
 
-def _shared(n: int, batch: int, threads: int) -> tuple[list[slice], int]:
+def _batches(n: int, batch: int, threads: int) -> tuple[list[slice], int]:
     """Batches of about the same size, at most `batch`, and if there is more than one, equally many
-    for each of some threads.
+    for each of some threads; and how many threads that is.
     """
     count = -(-n // batch)
     threads = min(count, threads)
     count = min(n, -(-count // threads) * threads)
-    return [slice(n * k // count, n * (k + 1) // count) for k in range(count)], threads
+    cuts = [n * k // count for k in range(count + 1)]
+    return list(itertools.starmap(slice, itertools.pairwise(cuts))), threads
 
 
 def _predictor(model: Autoregressive, n: int, y: Tensor | None) -> Predictor:
-    if y is None and model.conditional:
-        classes = [
-            model.predictor(n, torch.full((n,), k, device=model.device))
-            for k in range(model.spec.classes)
-        ]
-        return Mixture(classes, class_weights(model), n)
-    return model.predictor(n, y if model.conditional else None)
+    """A predictor of n data; without their labels, of a conditional model the mixture of all."""
+    if not model.conditional:
+        return model.predictor(n, None)
+    if y is not None:
+        return model.predictor(n, y)
+    classes = [torch.full((n,), k, device=model.device) for k in range(model.spec.classes)]
+    predictors = [model.predictor(n, labels) for labels in classes]
+    return Mixture(predictors, class_weights(model), n)
 
 
 def _advance(predictor: Predictor, values: Tensor | None) -> Tensor:
@@ -120,7 +145,7 @@ def _advance(predictor: Predictor, values: Tensor | None) -> Tensor:
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[Callable[..., Iterator[Tensor]]]:
+def _threads(count: int) -> Iterator[Map]:
     """A `map` over some threads, each with one of torch's: a batch is too small to share one
     operation among them.
     """
@@ -132,6 +157,6 @@ def _threads(count: int) -> Iterator[Callable[..., Iterator[Tensor]]]:
     try:
         with ThreadPoolExecutor(count) as pool:
             # A thread does not take over from the one that began it that no gradients are wanted.
-            yield lambda work, *given: pool.map(torch.no_grad()(work), *given)
+            yield lambda work, *arguments: pool.map(torch.no_grad()(work), *arguments)
     finally:
         torch.set_num_threads(before)

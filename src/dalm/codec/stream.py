@@ -1,10 +1,12 @@
-"""How the streams of all classical coders are written down: whole numbers of seven bits a byte
-(LEB128), sections with their length, words.
+"""How streams are written down: whole numbers of seven bits a byte (LEB128), sections with their
+length, words.
 
 A reader trusts nothing: every number has a largest value, every section must be there in full.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,10 @@ from dalm.errors import DalmError
 Whole = NDArray[np.integer]
 Words = NDArray[np.uint32]
 
-LARGEST = 1 << 27
-"""Symbols in a stream, at most: a damaged count then asks for no more than that many bytes or so.
-"""
+MOST_SYMBOLS = 1 << 27
+"""Symbols in a stream: a damaged count then asks for no more than that many bytes or so."""
 MOST_LEVELS = 1 << 17
-"""Levels, at most: twice the 2^16 of data, for the symbols that a transform adds."""
+"""Levels of symbols: twice the 2^16 of data, for the symbols that a transform adds."""
 
 
 def damaged(reason: str) -> DalmError:
@@ -46,10 +47,13 @@ def section(content: bytes) -> bytes:
     return varint(len(content)) + content
 
 
-class Reader:
+class StreamReader:
     """Reads a stream from its beginning.
 
-    >>> reader = Reader(varint(300) + section(b"abc"))
+    Args:
+        stream: its bytes.
+
+    >>> reader = StreamReader(varint(300) + section(b"abc"))
     >>> reader.number(1000), reader.section()
     (300, b'abc')
     """
@@ -61,22 +65,22 @@ class Reader:
     def number(self, most: int) -> int:
         """The next whole number; DalmError if it is above `most`."""
         value = 0
-        shift = 0
-        while True:
+        for shift in itertools.count(0, 7):
             byte = self.take(1)[0]
             value |= (byte & 127) << shift
             if value > most or shift > 56:
-                raise damaged(f"it holds a number above {most}")
+                break
             if byte < 128:
                 return value
-            shift += 7
+        raise damaged(f"it holds a number above {most}")
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes."""
         if size > self.left:
             raise damaged(f"it ends {size - self.left} bytes too early")
+        start = self.at
         self.at += size
-        return self.stream[self.at - size : self.at]
+        return self.stream[start : self.at]
 
     @property
     def left(self) -> int:
@@ -97,8 +101,16 @@ class Reader:
             raise damaged("its last word is not whole")
         return np.frombuffer(self.rest(), "<u4").astype(np.uint32)
 
-    def enough(self, count: int, bits: float) -> None:
-        """Raise DalmError if what is left cannot hold `count` symbols of at least `bits` bits each."""
+    def require(self, count: int, bits: float) -> None:
+        """Refuse a count that what is left cannot account for.
+
+        Args:
+            count: symbols that are said to follow.
+            bits: that each takes at least.
+
+        Raises:
+            DalmError: so many do not fit.
+        """
         if count * bits > 8 * self.left:
             raise damaged(f"{count:,} symbols do not fit into {self.left} bytes")
 

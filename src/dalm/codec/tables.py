@@ -13,7 +13,6 @@ from torch import Tensor
 from dalm.core import Generative
 from dalm.exact import fixed
 
-Words = NDArray[np.uint32]
 Progress = Callable[[int], None]
 """Told how many entries of data are done."""
 
@@ -31,13 +30,21 @@ class CodeLength:
     bits = 0.0
 
     def add(self, tables: Tensor, values: Tensor, sign: int = 1) -> None:
-        """Levels (...) were written with tables (..., levels), or with -1 read."""
-        self.bits += sign * fixed.bits(tables, values.to(tables.device)).sum().item()
+        """Count levels that were written, or read.
+
+        Args:
+            tables: (..., levels).
+            values: the levels, (...).
+            sign: 1 if they were written, -1 if they were read.
+        """
+        lengths = fixed.bits(tables, values.to(tables.device))
+        self.bits += sign * lengths.sum().item()
 
 
 def flat(tables: Tensor) -> NDArray[np.float32]:
     """Tables (..., levels) as constriction takes them, (N, levels)."""
-    array: NDArray[np.float32] = tables.reshape(-1, tables.shape[-1]).contiguous().cpu().numpy()
+    rows = tables.reshape(-1, tables.shape[-1])
+    array: NDArray[np.float32] = rows.contiguous().cpu().numpy()
     return array
 
 
@@ -48,9 +55,7 @@ def symbols(values: Tensor) -> NDArray[np.int32]:
 
 
 def class_weights(model: Generative) -> Tensor:
-    """Whole weights of the classes, (classes,): of a conditional model its prior, else all alike."""
-    return (
-        (model.prior.double() * 2**24).floor()
-        if model.conditional
-        else torch.ones(model.spec.classes, dtype=torch.float64)
-    )
+    """Whole weights of the classes, (classes,): a conditional model's prior, else all are alike."""
+    if not model.conditional:
+        return torch.ones(model.spec.classes, dtype=torch.float64)
+    return (model.prior.double() * fixed.PARTS).floor()

@@ -10,7 +10,6 @@ from dalm.core.latent import Code, Codes, Latent
 from dalm.core.learning import Estimator, Learner, Player, Recipe, Step, Turn, Work
 from dalm.core.model import Generative, Stage, evaluating, families
 from dalm.core.spec import Spec
-from dalm.errors import check_count as within
 
 __all__ = [
     "CAPABILITIES",
@@ -43,5 +42,4 @@ __all__ = [
     "evaluating",
     "families",
     "restore",
-    "within",
 ]

@@ -37,8 +37,12 @@ probabilities are exact.
 
 
 def on_grid(x: Tensor, bits: int) -> Tensor:
-    """`x`, float64 below 2^(51 - bits), rounded to a multiple of 2^-bits: adding so large a number
-    leaves no room for finer ones.
+    """Numbers rounded to multiples of 2^-bits: adding so large a number leaves no room for finer
+    ones.
+
+    Args:
+        x: float64 of any shape, below 2^(51 - bits).
+        bits: after the point.
 
     >>> on_grid(torch.tensor([0.3, -0.3], dtype=torch.float64), 2)
     tensor([ 0.2500, -0.2500], dtype=torch.float64)
@@ -55,12 +59,12 @@ def once(make: Callable[[], _T]) -> Callable[[], _T]:
     """`make`, called once by whichever thread comes first; others wait. mpmath computes for one
     thread at a time.
     """
-    known = functools.cache(make)
+    cached = functools.cache(make)
 
     @functools.wraps(make)
     def get() -> _T:
         with _making:
-            return known()
+            return cached()
 
     return get
 
@@ -74,7 +78,8 @@ class LookupTable:
         low, high: ends of the table.
         steps: steps in a unit, a power of two.
 
-    >>> LookupTable(lambda x: x * x, 0, 2, steps=2)(torch.tensor([1.0, 1.25, 9.0], dtype=torch.float64))
+    >>> square = LookupTable(lambda x: x * x, 0, 2, steps=2)
+    >>> square(torch.tensor([1.0, 1.25, 9.0], dtype=torch.float64))
     tensor([1.0000, 1.6250, 4.0000], dtype=torch.float64)
     """
 
@@ -82,7 +87,8 @@ class LookupTable:
         self.low = low
         self.steps = steps
         self.last = (high - low) * steps
-        values = [float(function(MP.mpf(low) + MP.mpf(k) / steps)) for k in range(self.last + 1)]
+        places = [MP.mpf(low) + MP.mpf(k) / steps for k in range(self.last + 1)]
+        values = [float(function(place)) for place in places]
         self.values = torch.tensor(values, dtype=torch.float64)
         self.slopes = torch.cat([self.values.diff(), self.values.new_zeros(1)])
 
@@ -91,9 +97,8 @@ class LookupTable:
         place = (x - self.low).mul_(self.steps).clamp_(0, self.last)
         left = place.floor()
         index = left.int()
-        return (
-            self._at(self.slopes, index).mul_(place.sub_(left)).add_(self._at(self.values, index))
-        )
+        rise = self._at(self.slopes, index).mul_(place.sub_(left))
+        return rise.add_(self._at(self.values, index))
 
     def nearest(self, x: Tensor) -> Tensor:
         """The function at the step nearest to `x`: half the cost, for when the table is fine
@@ -107,38 +112,42 @@ class LookupTable:
 
 
 @once
-def _sigmoid() -> LookupTable:
+def sigmoid_table() -> LookupTable:
+    """Of 1 / (1 + e^-x)."""
     return LookupTable(lambda x: 1 / (1 + MP.exp(-x)), -24, 24, 128)
 
 
 @once
-def _exp() -> LookupTable:
+def exp_table() -> LookupTable:
+    """Of e^x."""
     return LookupTable(MP.exp, -24, 12, 256)
 
 
 @once
-def _normal() -> LookupTable:
+def normal_cdf_table() -> LookupTable:
+    """Of Φ(x)."""
     return LookupTable(MP.ncdf, -7, 7, 512)
 
 
 @once
-def _log2() -> LookupTable:
+def log2_table() -> LookupTable:
+    """Of log₂ x over one octave."""
     return LookupTable(lambda x: MP.log(x, 2), 1, 2, 4096)
 
 
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + e^-x), to 1e-5 of itself."""
-    return _sigmoid()(x)
+    return sigmoid_table()(x)
 
 
 def exp(x: Tensor) -> Tensor:
     """e^x from e^-24 to e^12, to 2e-6 of itself."""
-    return _exp()(x)
+    return exp_table()(x)
 
 
 def normal_cdf(x: Tensor) -> Tensor:
     """Φ(x), to 2e-7."""
-    return _normal()(x)
+    return normal_cdf_table()(x)
 
 
 def log2(x: Tensor) -> Tensor:
@@ -148,7 +157,7 @@ def log2(x: Tensor) -> Tensor:
     tensor([3.0000, 3.5850], dtype=torch.float64)
     """
     mantissa, exponent = torch.frexp(x)
-    return _log2()(2 * mantissa) + (exponent - 1)
+    return log2_table()(2 * mantissa) + (exponent - 1)
 
 
 def whole(probability: Tensor) -> Tensor:
@@ -172,8 +181,9 @@ def table(weights: Tensor) -> Tensor:
 
 def table_of(cumulative: Tensor) -> Tensor:
     """As `table`, from the sums of the weights up to each level (..., K)."""
-    ends = (cumulative * ((PARTS - cumulative.shape[-1]) / cumulative[..., -1:])).floor_()
-    ends[..., -1] = PARTS - cumulative.shape[-1]
+    parts = PARTS - cumulative.shape[-1]
+    ends = (cumulative * (parts / cumulative[..., -1:])).floor_()
+    ends[..., -1] = parts
     tables = ends.float()
     tables[..., 1:] -= ends[..., :-1]
     return tables
@@ -198,9 +208,11 @@ def shares_below(log_weights: Tensor) -> Tensor:
 
 
 def bits(tables: Tensor, x: Tensor) -> Tensor:
-    """Code length of levels `x` (...) under tables (..., K), in bits, as multiples of 2^-20, whose
-    sums are exact.
+    """Code length of levels, (...), in bits, as multiples of 2^-20, whose sums are exact.
+
+    Args:
+        tables: (..., K).
+        x: levels, (...).
     """
-    return on_grid(
-        PRECISION - log2(tables.gather(-1, x.long()[..., None])[..., 0].double() + 1), 20
-    )
+    parts = tables.gather(-1, x.long()[..., None])[..., 0].double() + 1
+    return on_grid(PRECISION - log2(parts), 20)

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from dalm.exact import fixed
 
-BLOCK = 1 << 18  # pairs that are reviewed together: few enough for the processor's cache
+REVIEWED_PAIRS = 1 << 18
+"""Pairs that are looked at together: few enough for the processor's cache."""
 LIGHT = 20 * 1024
 """So much below the best log weight, in 2^-10 bits, a row weighs nothing."""
 AHEAD = 64 * 1024
 """About how far behind a row may be and still be followed entry by entry, once few are."""
-FEW = 0.02
+FEW_SHARE = 0.02
 """The share of pairs that are few."""
 
 
@@ -24,26 +25,32 @@ def kernel_masses(width: float, levels: int) -> tuple[Tensor, Tensor]:
     """The kernel's bin masses T[x, c] and their log₂, (levels, levels) float64 each, correctly
     rounded, so the same on every machine.
 
+    Args:
+        width: standard deviation of the kernel, in levels.
+        levels: how many there are.
+
     >>> kernel_masses(1.0, 2)[0]
     tensor([[0.6915, 0.3085],
             [0.3085, 0.6915]], dtype=torch.float64)
     """
-
-    def mass(low: float, high: float) -> tuple[float, float]:
-        if low + high > 0:  # the lower tail keeps its precision
-            low, high = -high, -low
-        exact = fixed.MP.ncdf(fixed.MP.mpf(high) / width) - fixed.MP.ncdf(fixed.MP.mpf(low) / width)
-        return float(exact), float(fixed.MP.log(exact, 2))
-
-    inner = torch.tensor(
-        [mass(d - 0.5, d + 0.5) for d in range(1 - levels, levels)], dtype=torch.float64
-    )
-    ends = torch.tensor([mass(-math.inf, 0.5 - c) for c in range(levels)], dtype=torch.float64)
+    inner = [_mass(d - 0.5, d + 0.5, width) for d in range(1 - levels, levels)]
+    outer = [_mass(-math.inf, 0.5 - c, width) for c in range(levels)]
+    ends = torch.tensor(outer, dtype=torch.float64)
     grid = torch.arange(levels)
-    table = inner[grid[:, None] - grid + levels - 1]
+    differences = grid[:, None] - grid + levels - 1
+    table = torch.tensor(inner, dtype=torch.float64)[differences]
     table[0] = ends
     table[-1] = ends.flip(0)
     return table[..., 0], table[..., 1]
+
+
+def _mass(low: float, high: float, width: float) -> tuple[float, float]:
+    """Mass of N(0, width²) between two numbers, and its log₂."""
+    if low + high > 0:  # the lower tail keeps its precision
+        return _mass(-high, -low, width)
+    mp = fixed.MP
+    mass = mp.ncdf(mp.mpf(high) / width) - mp.ncdf(mp.mpf(low) / width)
+    return float(mass), float(mp.log(mass, 2))
 
 
 class KernelPredictor:
@@ -68,15 +75,14 @@ class KernelPredictor:
         self.mass = fixed.whole(mass)
         # Log weights are whole numbers of 2^-10 bits. A single entry counts at most as much as lets
         # the sum of all stay in an int32.
-        self.log_mass = (log_mass.clamp_min(-(2.0**20) / rows.shape[1]) * 1024).round().int()
+        floor = -(2.0**20) / rows.shape[1]
+        self.log_mass = (log_mass.clamp_min(floor) * 1024).round().int()
+        # Log weights of each beginning and row are the sum of these two.
         self.common = torch.zeros(len(rows), dtype=torch.int32, device=rows.device)
-        self.log_weights = torch.zeros(
-            1, len(rows), dtype=torch.int32, device=rows.device
-        )  # beyond what is common
+        self.log_weights = torch.zeros(1, len(rows), dtype=torch.int32, device=rows.device)
         self.beginning = torch.zeros(n, dtype=torch.long, device=rows.device)
-        self.gain = int(
-            (self.log_mass.amax(1) - self.log_mass.amin(1)).amax()
-        )  # of one row on another, in one entry
+        # The most that one row can gain on another in one entry.
+        self.gain = int((self.log_mass.amax(1) - self.log_mass.amin(1)).amax())
         self.every = 1
         self.due = 0
 
@@ -86,7 +92,8 @@ class KernelPredictor:
         if self.at >= self.due:
             self._review()
         share = self._share()
-        tables = fixed.table((share * (2.0**24 / share.sum(1, keepdim=True))).floor() @ self.mass.T)
+        weights = (share * (2.0**24 / share.sum(1, keepdim=True))).floor()
+        tables = fixed.table(weights @ self.mass.T)
         return tables[self.beginning][:, None]
 
     def _review(self) -> None:
@@ -96,22 +103,20 @@ class KernelPredictor:
         near = []
         for block in self.log_weights.split(self._size):
             total = block + self.common
-            near.append(
-                (total > total.amax(1, keepdim=True) - self.margin).flatten().nonzero()[:, 0]
-                + start
-            )
+            counts = total > total.amax(1, keepdim=True) - self.margin
+            near.append(counts.flatten().nonzero()[:, 0] + start)
             start += block.numel()
         self.near = torch.cat(near)
         self.due = self.at + self.every
         self.datum = self.near // len(self.rows)
         self.row = self.near - self.datum * len(self.rows)
-        few = len(self.near) < FEW * self.log_weights.numel()
+        few = len(self.near) < FEW_SHARE * self.log_weights.numel()
         self.every = max(1, AHEAD // max(1, self.gain)) if few else 1
 
     @property
     def _size(self) -> int:
         """Data that are looked at together."""
-        return max(1, BLOCK // len(self.rows))
+        return max(1, REVIEWED_PAIRS // len(self.rows))
 
     def _share(self) -> Tensor:
         """Whole weights of the values that the rows have here, (B, levels). Rows 20 bits below the
@@ -120,16 +125,16 @@ class KernelPredictor:
         datum = self.datum
         row = self.row
         levels = len(self.mass)
-        away = self.log_weights.view(-1).index_select(0, self.near) + self.common.index_select(
-            0, row
-        )
-        best = away.new_full((len(self.log_weights),), -(2**31)).scatter_reduce_(
-            0, datum, away, "amax"
-        )
+        own = self.log_weights.view(-1).index_select(0, self.near)
+        away = own + self.common.index_select(0, row)
+        lowest = away.new_full((len(self.log_weights),), -(2**31))
+        best = lowest.scatter_reduce_(0, datum, away, "amax")
         away -= best.index_select(0, datum)
         if self.margin > LIGHT:
             heavy = (away > -LIGHT).nonzero()[:, 0]
-            datum, row, away = (known.index_select(0, heavy) for known in (datum, row, away))
+            datum = datum.index_select(0, heavy)
+            row = row.index_select(0, heavy)
+            away = away.index_select(0, heavy)
         place = datum * levels + self.centres.index_select(0, row)
         share = torch.zeros(len(best) * levels, dtype=torch.float64, device=away.device)
         return share.index_add_(0, place, fixed.shares_below(away / 1024)).view(-1, levels)
@@ -140,9 +145,8 @@ class KernelPredictor:
         if (self.centres == self.centres[0]).all():
             return  # weights that all change alike stay as they are
         levels = len(self.mass)
-        began, self.beginning = (self.beginning * levels + values[:, 0].long()).unique(
-            return_inverse=True
-        )
+        extended = self.beginning * levels + values[:, 0].long()
+        began, self.beginning = extended.unique(return_inverse=True)
         parents = began // levels
         if len(parents) > len(self.log_weights):
             self.log_weights = self.log_weights[parents]
@@ -155,6 +159,5 @@ class KernelPredictor:
         change = self.log_mass[usual][self.centres]
         self.common += change
         for part in (values != usual).nonzero()[:, 0].split(self._size):
-            self.log_weights[part] += (
-                self.log_mass[values[part]].index_select(1, self.centres) - change
-            )
+            own_change = self.log_mass[values[part]].index_select(1, self.centres)
+            self.log_weights[part] += own_change - change

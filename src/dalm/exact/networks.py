@@ -22,33 +22,43 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dalm.errors import DalmError
 from dalm.exact import fixed
 
-# inputs of a layer are multiples of 2^-FINE, below 2^REACH
-FINE = 16
-REACH = 11
-# bits after the point of a weight
-COARSEST = 8
-FINEST = 24
+INPUT_BITS = 16
+"""Bits after the point of a layer's input."""
+INPUT_REACH = 11
+"""Inputs of a layer lie below 2 to this."""
+LEAST_WEIGHT_BITS = 8
+MOST_WEIGHT_BITS = 24
+"""Bits after the point of a weight."""
 
 aten = torch.ops.aten
 
-PLAIN = {
-    aten.add, aten.sub, aten.mul, aten.div, aten.neg, aten.abs, aten.floor, aten.round, aten.relu, aten.relu_, aten.clamp,
-    aten.clamp_min, aten.clamp_max, aten.maximum, aten.minimum, aten.where, aten.amax, aten.leaky_relu,
-    aten.max_pool2d_with_indices, aten.view, aten._unsafe_view, aten.reshape, aten.t, aten.transpose, aten.permute, aten.expand,
-    aten.unsqueeze, aten.squeeze, aten.slice, aten.select, aten.split, aten.split_with_sizes, aten.cat, aten.stack,
-    aten.constant_pad_nd, aten.pixel_shuffle, aten.clone, aten.detach, aten.alias, aten._to_copy, aten.copy_, aten.embedding,
-    aten.index, aten.zeros, aten.zeros_like, aten.new_zeros, aten.empty, aten.repeat, aten.upsample_nearest2d,
+ARITHMETIC = {
+    aten.add, aten.sub, aten.mul, aten.div, aten.neg, aten.abs, aten.floor, aten.round,
+    aten.relu, aten.relu_, aten.clamp, aten.clamp_min, aten.clamp_max, aten.maximum,
+    aten.minimum, aten.where, aten.amax, aten.leaky_relu, aten.max_pool2d_with_indices,
 }  # fmt: skip
-"""Operations that move numbers, or make one number from one or two: the same on every machine."""
+"""Operations that make one number from one or two, or pick one: the same on every machine."""
+
+MOVES = {
+    aten.view, aten._unsafe_view, aten.reshape, aten.t, aten.transpose, aten.permute,
+    aten.expand, aten.unsqueeze, aten.squeeze, aten.slice, aten.select, aten.split,
+    aten.split_with_sizes, aten.cat, aten.stack, aten.constant_pad_nd, aten.pixel_shuffle,
+    aten.clone, aten.detach, aten.alias, aten._to_copy, aten.copy_, aten.embedding, aten.index,
+    aten.zeros, aten.zeros_like, aten.new_zeros, aten.empty, aten.repeat,
+    aten.upsample_nearest2d,
+}  # fmt: skip
+"""Operations that move numbers."""
+
+PLAIN = ARITHMETIC | MOVES
 
 
 @fixed.once
-def _sigmoid() -> fixed.LookupTable:
+def _fine_sigmoid() -> fixed.LookupTable:
     return fixed.LookupTable(lambda x: 1 / (1 + fixed.MP.exp(-x)), -16, 16, 1024)
 
 
 @fixed.once
-def _tanh() -> fixed.LookupTable:
+def _fine_tanh() -> fixed.LookupTable:
     return fixed.LookupTable(fixed.MP.tanh, -8, 8, 2048)
 
 
@@ -92,8 +102,9 @@ class ExactArithmetic(TorchDispatchMode):
             )
         flat = (weight[..., None].flatten(2).abs() * 1024).ceil().long()
         longest = max(int(flat.sum((1, 2)).amax()), int(flat.sum((0, 2)).amax()))
-        bits = min(FINEST, 52 - FINE - REACH - max(0, longest.bit_length() - 10))
-        if bits < COARSEST:
+        sum_bits = max(0, longest.bit_length() - 10)
+        bits = min(MOST_WEIGHT_BITS, 52 - INPUT_BITS - INPUT_REACH - sum_bits)
+        if bits < LEAST_WEIGHT_BITS:
             raise DalmError(
                 f"{name} is too large for exact arithmetic: its weights would be rounded to "
                 f"2^{-bits}"
@@ -141,14 +152,12 @@ class ExactArithmetic(TorchDispatchMode):
     ) -> Tensor:
         x = _input(x)
         weight = self._weight(weight)
-        plain = (
-            x.dim() == 4 and not transposed and (*stride, *dilation, rest[-1]) == (1, 1, 1, 1, 1)
-        )
-        out = (
-            _convolved(x, weight, padding)
-            if plain
-            else torch.convolution(x, weight, None, stride, padding, dilation, transposed, *rest)
-        )
+        groups = rest[-1]
+        ones = (*stride, *dilation, groups) == (1, 1, 1, 1, 1)
+        if x.dim() == 4 and ones and not transposed:
+            out = _convolved(x, weight, padding)
+        else:
+            out = torch.convolution(x, weight, None, stride, padding, dilation, transposed, *rest)
         return out if bias is None else out.add_(bias[:, None, None])
 
 
@@ -159,8 +168,8 @@ def _convolved(x: Tensor, weight: Tensor, padding: Sequence[int]) -> Tensor:
     The images go pixel by pixel, so that a place of the kernel is a shift. What it sees across the
     borders of rows is cut off.
     """
-    (above, beside) = padding
-    (height, width) = weight.shape[2:]
+    above, beside = padding
+    height, width = weight.shape[2:]
     x = F.pad(x.permute(2, 3, 0, 1), (0, 0, 0, 0, beside, beside, above, above))
     columns = x.shape[1]
     n = x.shape[2]
@@ -169,25 +178,25 @@ def _convolved(x: Tensor, weight: Tensor, padding: Sequence[int]) -> Tensor:
     seen = (rows * columns - width + 1) * n
     out = x.new_zeros(rows * columns * n, len(weight))
     for i, j in itertools.product(range(height), range(width)):
-        out[:seen].addmm_(flat[(i * columns + j) * n :][:seen], weight[:, :, i, j].T)
+        start = (i * columns + j) * n
+        out[:seen].addmm_(flat[start:][:seen], weight[:, :, i, j].T)
     return out.view(rows, columns, n, -1)[:, : columns - width + 1].permute(2, 3, 0, 1)
 
 
 def _input(x: Tensor) -> Tensor:
-    return fixed.on_grid(x, FINE).clamp_(-(2.0**REACH), 2.0**REACH)
+    reach = 2.0**INPUT_REACH
+    return fixed.on_grid(x, INPUT_BITS).clamp_(-reach, reach)
 
 
 def _has_floats(*values: Any) -> bool:
-    return any(
-        isinstance(v, Tensor) and v.is_floating_point()
-        for v in torch.utils._pytree.tree_leaves(values)
-    )
+    leaves = torch.utils._pytree.tree_leaves(values)
+    return any(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in leaves)
 
 
 CURVES: dict[Any, Callable[[Tensor], Tensor]] = {
-    aten.sigmoid: lambda x: _sigmoid().nearest(x),
-    aten.tanh: lambda x: _tanh().nearest(x),
-    aten.silu: lambda x: x * _sigmoid().nearest(x),
+    aten.sigmoid: lambda x: _fine_sigmoid().nearest(x),
+    aten.tanh: lambda x: _fine_tanh().nearest(x),
+    aten.silu: lambda x: x * _fine_sigmoid().nearest(x),
     aten.exp: fixed.exp,
 }
 """Functions that are taken from tables."""

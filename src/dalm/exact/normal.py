@@ -48,11 +48,10 @@ class NormalPredictor:
         self.std = chain.factor.diagonal()
         self.at = 0
         self.edges = torch.arange(chain.levels - 1, device=self.mean.device) + 0.5
-        self.furthest = (
-            4.0 * chain.levels
-        )  # an entry that falls further from its mean is taken as this far
+        self.furthest = 4.0 * chain.levels  # one further from its mean is taken as this far
         weights = (chain.factor / self.std).tril(-1)
-        longest = int((weights.abs().ceil().long().sum(1).amax() + 1) * int(self.furthest))
+        largest_sum = weights.abs().ceil().long().sum(1).amax() + 1
+        longest = int(largest_sum * int(self.furthest))
         free = 52 - longest.bit_length()
         self.fine = min(16, free // 2)
         self.weights = fixed.on_grid(weights, min(24, free - self.fine))
@@ -62,10 +61,10 @@ class NormalPredictor:
         """(n, 1, levels)."""
         i = self.at
         self.now = self.mean[i] + self.away[:, :i] @ self.weights[i, :i]
-        below = fixed.whole(fixed.normal_cdf((self.edges - self.now[:, None]) / self.std[i]))
-        return fixed.table_of(torch.cat([below, torch.full_like(below[:, :1], fixed.WHOLE)], 1))[
-            :, None
-        ]
+        standardised = (self.edges - self.now[:, None]) / self.std[i]
+        below = fixed.whole(fixed.normal_cdf(standardised))
+        everything = torch.full_like(below[:, :1], fixed.WHOLE)
+        return fixed.table_of(torch.cat([below, everything], 1))[:, None]
 
     def update(self, values: Tensor) -> None:
         """(n, 1)."""

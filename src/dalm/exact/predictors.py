@@ -62,21 +62,15 @@ class Mixture:
 
     def __init__(self, parts: Sequence[Predictor], weights: Tensor, n: int) -> None:
         self.parts = parts
-        self.log_weights = fixed.on_grid(
-            fixed.log2(weights.double().clamp_min(2.0**-60)), 20
-        ).expand(n, -1)
+        log_weights = fixed.log2(weights.double().clamp_min(2.0**-60))
+        self.log_weights = fixed.on_grid(log_weights, 20).expand(n, -1)
 
     def predict(self) -> Tensor:
         """(n, block, levels)."""
         self.tables = [part.predict() for part in self.parts]
-        weights = fixed.shares(self.log_weights)
-        mixed = sum(
-            (
-                w[:, None, None] * table.double()
-                for w, table in zip(weights.T, self.tables, strict=True)
-            ),
-            torch.zeros(()),
-        )
+        mixed = torch.zeros((), dtype=torch.float64)
+        for weight, table in zip(fixed.shares(self.log_weights).T, self.tables, strict=True):
+            mixed = mixed + weight[:, None, None] * table.double()
         return fixed.table(mixed)
 
     def update(self, values: Tensor) -> None:

@@ -29,82 +29,9 @@ from torch.nn import functional as F
 from dalm.core import Autoregressive, Completer, Learner, Recipe, Step, Turn
 from dalm.errors import DalmError
 from dalm.exact import ExactArithmetic, Predictor
-from dalm.nn import GatedLayer, HorizontalConv, VerticalConv, gate, image_grid, pointwise
+from dalm.nn import GatedLayer, HorizontalConv, IncrementalDecoder, VerticalConv, image_grid
 from dalm.options import Options, option
-from dalm.probability import BernoulliHead, CategoricalHead, LevelsHead, LogisticMixtureHead
-
-TOGETHER = 128
-"""Images of which a row is worked on at once: few enough for the processor's cache."""
-
-
-class IncrementalDecoder:
-    """Goes through images pixel by pixel, feeding one row, then one pixel at a time through the
-    layers of a PixelCNN and keeping what each layer saw last.
-
-    Args:
-        net: the model.
-        n: how many images at once.
-        y: their labels, if the model is conditional.
-
-    Attributes:
-        x: the images as far as they are known, (n, C, H, W); the caller fills them in.
-    """
-
-    def __init__(self, net: PixelCNN, n: int, y: Tensor | None) -> None:
-        self.net = net
-        self.y = y
-        self.layers = cast(list[GatedLayer], list(net.layers))
-        self.x = torch.zeros(n, *net.grid, dtype=torch.long, device=net.device)
-        most = TOGETHER if net.device.type == "cpu" else n
-        self.parts = [slice(start, min(n, start + most)) for start in range(0, n, most)]
-        sizes = [part.stop - part.start for part in self.parts]
-        self.first = [net.above.empty(size, net.grid[2]) for size in sizes]
-        self.above = [
-            [layer.rows.empty(size, net.grid[2]) for layer in self.layers] for size in sizes
-        ]
-        self.links = [
-            layer.link.weight.new_empty(net.grid[2], n, len(layer.link.weight))
-            for layer in self.layers
-        ]
-
-    def params(self, i: int, j: int) -> Tensor:
-        """Output parameters of pixel (i, j), (n, size), for each pixel in its turn."""
-        if j == 0:
-            previous = self._known(i - 1, slice(None)).permute(2, 0, 1)
-            self.places = self.net.place[0, :, i].T
-            for k in range(len(self.parts)):
-                self._row(previous, k)
-            self.left = [layer.columns.empty(len(self.x)) for layer in self.layers]
-            self.start = self.net.left.empty(len(self.x))
-        return self._pixel(self._known(i, j - 1), j)
-
-    def _known(self, i: int, j: int | slice) -> Tensor:
-        """Pixels as the network sees them, zero outside the image."""
-        seen = self.net.preprocess(self.x[:, :, i, j])
-        return seen if i >= 0 and (isinstance(j, slice) or j >= 0) else torch.zeros_like(seen)
-
-    def _row(self, previous: Tensor, part: int) -> None:
-        """Start a row of some of the images, given the row before it, (W, n, C) scaled."""
-        rows = self.parts[part]
-        above = self.above[part]
-        y = None if self.y is None else self.y[rows]
-        seen, self.first[part] = self.net.above.step(previous[:, rows], self.first[part])
-        v = seen + self.places[:, None]
-        for k, layer in enumerate(self.layers):
-            seen, above[k] = layer.rows.step(v, above[k])
-            gated, self.links[k][:, rows] = layer.labelled(y, seen, pointwise(layer.link, seen))
-            v = v + gate(gated, 2)
-
-    def _pixel(self, previous: Tensor, index: int) -> Tensor:
-        """Parameters of pixel `index` of this row, (n, size), given the pixel before it, (n, C)
-        scaled.
-        """
-        h, self.start = self.net.left.step(previous, self.start)
-        h = h + self.places[index]
-        for k, layer in enumerate(self.layers):
-            seen, self.left[k] = layer.columns.step(h, self.left[k])
-            h = h + pointwise(layer.out, gate(seen + self.links[k][index]))
-        return pointwise(self.net.head, F.relu(pointwise(self.net.mix, F.relu(h))))
+from dalm.probability import LevelsHead, make_levels_head
 
 
 class Sampling(Options, owner="pixelcnn"):
@@ -180,27 +107,26 @@ class PixelCNN(Autoregressive, Completer, Learner):
         self.head = nn.Conv2d(2 * width, self.output_head.size, 1)
 
     def _output_head(self, channels: int) -> LevelsHead:
-        levels = self.levels
         if self.output == "categorical" and channels > 1:
             raise DalmError(
                 f"pixelcnn's categorical output needs one channel, got {channels}; use "
                 "output='logistic'"
             )
-        many = self.output == "auto" and levels > 256
+        many = self.output == "auto" and self.levels > 256
+        name = "bernoulli" if self.levels == 2 else "categorical"
         if self.output == "logistic" or channels > 1 or many:
-            return LogisticMixtureHead(channels, levels, self.components)
-        return BernoulliHead(channels) if levels == 2 else CategoricalHead(channels, levels)
+            name = "logistic"
+        return make_levels_head(name, channels, self.levels, self.components)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """What the network sees of levels (B, C, …): numbers in [-1, 1], and of more than two
-        levels also whether they are the end ones.
+        """What the network sees of levels (B, C, …): numbers in [-1, 1], and whether they are the
+        end ones of more than two.
         """
         scaled = x.to(self.dtype) * (2 / (self.levels - 1)) - 1
         if self.levels == 2:
             return scaled
-        lowest = (x == 0).to(scaled)
-        highest = (x == self.levels - 1).to(scaled)
-        return torch.cat([scaled, lowest, highest], 1)
+        ends = [(x == end).to(scaled) for end in (0, self.levels - 1)]
+        return torch.cat([scaled, *ends], 1)
 
     def params(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Output parameters of every pixel given the pixels before it, (B, size, H, W).
@@ -232,8 +158,7 @@ class PixelCNN(Autoregressive, Completer, Learner):
         return self.output_head.log_prob(self.params(x, y), x.view(-1, *self.grid))
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        nats: Tensor = self(x, y)
-        return nats
+        return cast(Tensor, self(x, y))
 
     def turns(self, step: Step) -> Iterator[Turn]:
         """Minimise the negative log likelihood."""

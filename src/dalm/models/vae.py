@@ -34,14 +34,7 @@ from dalm.nn import (
     pyramid_sizes,
 )
 from dalm.options import option
-from dalm.probability import (
-    BernoulliHead,
-    CategoricalHead,
-    LevelsHead,
-    LogisticMixtureHead,
-    NormalHead,
-    OutputHead,
-)
+from dalm.probability import LevelsHead, OutputHead, make_head, suited_head
 
 
 @final
@@ -115,21 +108,15 @@ class VAE(Variational, Learner):
         )
 
     def _head(self, channels: int) -> OutputHead:
-        levels = self.spec.levels or 0
+        levels = self.spec.levels
         suited = suited_head(levels)
         name = suited if self.output == "auto" else self.output
-        if (name == "normal") != (levels == 0) or (name == "bernoulli" and levels != 2):
+        if (name == "normal") != (levels is None) or (name == "bernoulli" and levels != 2):
             raise DalmError(
                 f"vae's output {name!r} does not suit {levels or 'real'} levels; {suited!r} would "
                 "work"
             )
-        if name == "normal":
-            return NormalHead(channels)
-        if name == "bernoulli":
-            return BernoulliHead(channels)
-        if name == "categorical":
-            return CategoricalHead(channels, levels)
-        return LogisticMixtureHead(channels, levels, self.components)
+        return make_head(name, channels, levels, self.components)
 
     @property
     def codes(self) -> Spec:
@@ -261,15 +248,6 @@ class ChannelPredictor:
         """(n, H W)."""
         self.x[:, self.channel] = values.view(self.x[:, 0].shape)
         self.channel += 1
-
-
-def suited_head(levels: int) -> str:
-    """The output that suits data of so many levels, 0 for real numbers."""
-    if not levels:
-        return "normal"
-    if levels == 2:
-        return "bernoulli"
-    return "categorical" if levels <= 32 else "logistic"
 
 
 def noise(like: Tensor, generator: torch.Generator | None) -> Tensor:

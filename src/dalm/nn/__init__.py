@@ -3,12 +3,14 @@
 from dalm.nn.blocks import Down, Up, concat_condition, mlp, one_hot, pyramid_sizes
 from dalm.nn.causal import HorizontalConv, VerticalConv, pointwise
 from dalm.nn.gated import GatedLayer, gate
+from dalm.nn.incremental import IncrementalDecoder
 from dalm.nn.shapes import Standardise, image_grid
 
 __all__ = [
     "Down",
     "GatedLayer",
     "HorizontalConv",
+    "IncrementalDecoder",
     "Standardise",
     "Up",
     "VerticalConv",

@@ -3,37 +3,38 @@ information is in any of them.
 """
 
 from dalm.probability.bins import log_logistic_mass, log_normal_mass
-from dalm.probability.estimators import (
+from dalm.probability.choice import make_head, make_levels_head, suited_head
+from dalm.probability.counted import (
     counted_entropy,
     counted_jensen_shannon,
     counted_kl,
     counted_mutual_information,
-    knn_entropy,
-    knn_kl,
-    knn_mutual_information,
 )
 from dalm.probability.heads import (
     BernoulliHead,
     CategoricalHead,
     LevelsHead,
-    LogisticMixtureHead,
     NormalHead,
     OutputHead,
 )
 from dalm.probability.information import (
-    Estimate,
     conditional_entropy,
     cross_entropy,
-    cross_entropy_of,
     entropy,
-    entropy_of,
     jensen_shannon,
-    jensen_shannon_of,
     kl,
-    kl_of,
     mutual_information,
+)
+from dalm.probability.logistic_mixture import LogisticMixtureHead
+from dalm.probability.monte_carlo import (
+    Estimate,
+    cross_entropy_of,
+    entropy_of,
+    jensen_shannon_of,
+    kl_of,
     mutual_information_of,
 )
+from dalm.probability.neighbours import knn_entropy, knn_kl, knn_mutual_information
 from dalm.probability.normal import NormalChain, NormalDensity, normal, scatter
 
 __all__ = [
@@ -64,8 +65,11 @@ __all__ = [
     "knn_mutual_information",
     "log_logistic_mass",
     "log_normal_mass",
+    "make_head",
+    "make_levels_head",
     "mutual_information",
     "mutual_information_of",
     "normal",
     "scatter",
+    "suited_head",
 ]

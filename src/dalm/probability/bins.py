@@ -36,7 +36,13 @@ def log_logistic_mass(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -
 
 
 def log_normal_mass(x: Tensor, mean: Tensor, std: Tensor, levels: int) -> Tensor:
-    """Log mass of level `x` under a normal variable, in nats; arguments as in `log_logistic_mass`.
+    """Log mass of level `x` under a normal variable, in nats.
+
+    Args:
+        x: levels 0 … levels - 1, any shape, floating point.
+        mean: of the variable, in levels, broadcastable to `x`.
+        std: its standard deviation in levels, likewise.
+        levels: how many levels there are.
 
     >>> x = torch.arange(3., dtype=torch.float64)
     >>> round(log_normal_mass(x, torch.tensor(40.), torch.tensor(1.5), 3)[0].item(), 3)
@@ -45,7 +51,6 @@ def log_normal_mass(x: Tensor, mean: Tensor, std: Tensor, levels: int) -> Tensor
     low = ((x - 0.5 - mean) / std).where(x > 0, -torch.inf)
     high = ((x + 0.5 - mean) / std).where(x < levels - 1, torch.inf)
     flip = low + high > 0  # measure in the lower tail, where log_ndtr keeps its precision
-    low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
-    outer = torch.special.log_ndtr(high)
-    inner = torch.special.log_ndtr(low)
+    outer = torch.special.log_ndtr(torch.where(flip, -low, high))
+    inner = torch.special.log_ndtr(torch.where(flip, -high, low))
     return outer + torch.log1p(-torch.exp(inner - outer))

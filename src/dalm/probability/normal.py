@@ -22,18 +22,35 @@ def scatter(x: Tensor, levels: int | None) -> tuple[Tensor, Tensor]:
 
     A level counts as uniform on its bin (dequantised), which adds 1/12 to each variance.
 
+    Args:
+        x: the data.
+        levels: how many an entry has, or `None` for real numbers.
+
     >>> scatter(torch.tensor([[0.0], [2.0]]), levels=None)[1]
     tensor([[2.]], dtype=torch.float64)
     """
     blocks = x.flatten(1).split(4096)  # so that memory does not grow with the data
-    mean = sum((block.double().sum(0) for block in blocks), torch.zeros(())) / len(x)
-    centred = (block.double() - mean for block in blocks)
-    within = 0.0 if levels is None else len(x) / 12
-    return mean, sum((c.T @ c for c in centred), within * torch.eye(len(mean)).to(mean))
+    total = torch.zeros(())
+    for block in blocks:
+        total = total + block.double().sum(0)
+    mean = total / len(x)
+
+    within_bins = 0.0 if levels is None else len(x) / 12
+    result = within_bins * torch.eye(len(mean)).to(mean)
+    for block in blocks:
+        centred = block.double() - mean
+        result = result + centred.T @ centred
+    return mean, result
 
 
 def normal(mean: Tensor, factor: Tensor, levels: int | None) -> NormalLike:
-    """The normal distribution N(mean, factor factorᵀ) over data (B, D), real or on levels."""
+    """The normal distribution N(mean, factor factorᵀ) over data (B, D), real or on levels.
+
+    Args:
+        mean: μ, (D,).
+        factor: L, (D, D), lower triangular with a positive diagonal.
+        levels: how many an entry has, or `None` for real numbers.
+    """
     return NormalDensity(mean, factor) if levels is None else NormalChain(mean, factor, levels)
 
 
@@ -44,11 +61,16 @@ class NormalLike(Protocol):
         """(B, D) -> (B,) nats."""
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """(n, D)."""
+        """Draw data, (n, D).
+
+        Args:
+            n: how many.
+            generator: of the noise.
+        """
 
 
 @dataclass(frozen=True)
-class NormalDensity:
+class NormalDensity(NormalLike):
     """The multivariate normal density.
 
     Args:
@@ -61,20 +83,23 @@ class NormalDensity:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density of each datum, (B, D) -> (B,), nats."""
-        return torch.distributions.MultivariateNormal(
+        density = torch.distributions.MultivariateNormal(
             self.mean, scale_tril=self.factor, validate_args=False
-        ).log_prob(x)
+        )
+        return density.log_prob(x)
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw n data, (n, D)."""
-        noise = torch.randn(
-            n, len(self.mean), generator=generator, device=self.mean.device, dtype=self.mean.dtype
-        )
-        return self.mean + noise @ self.factor.T
+        return self.mean + _noise(n, self.mean, generator) @ self.factor.T
+
+
+def _noise(n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal noise (n, D) of the type and on the device of a vector (D,)."""
+    return torch.randn(n, len(like), generator=generator, device=like.device, dtype=like.dtype)
 
 
 @dataclass(frozen=True)
-class NormalChain:
+class NormalChain(NormalLike):
     """Product of discretised normal conditionals.
 
     Args:
@@ -99,9 +124,7 @@ class NormalChain:
 
     def sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw n data, (n, D), entry by entry."""
-        noise = torch.randn(
-            n, len(self.mean), generator=generator, device=self.mean.device, dtype=self.mean.dtype
-        )
+        noise = _noise(n, self.mean, generator)
         z = torch.zeros_like(noise)
         x = torch.zeros_like(noise)
         std = self.factor.diagonal()

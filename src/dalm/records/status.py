@@ -10,13 +10,13 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dalm.errors import DalmError
+from dalm.errors import DalmError, is_integer
 from dalm.records.digest import read_object
 from dalm.records.files import write
 from dalm.records.lines import append_line
@@ -99,11 +99,13 @@ def read_status(folder: Path) -> Status | None:
     """
     try:
         content = read_object(folder / "status.json", "the status of a run", FORMAT)
-        known = {entry.name: content[entry.name] for entry in fields(Status)}
-        datetime.fromisoformat(known["time"])
+        status = Status(**{entry.name: content[entry.name] for entry in fields(Status)})
+        _ = status.age
     except (DalmError, KeyError, TypeError, ValueError):
         return None
-    return Status(**known)
+
+    steps = (status.step, status.steps or 0)
+    return status if all(map(is_integer, steps)) else None
 
 
 def append_event(folder: Path, event: str, **facts: Any) -> None:
@@ -144,10 +146,24 @@ def hold(folder: Path) -> Iterator[None]:
         f"another process is training {folder} (its status.json says which); wait for it, or "
         "choose another folder"
     )
-    with locked(folder.resolve(), refusal, WAIT):
+    path = folder.resolve()
+    with _parents(path), locked(path, refusal, WAIT):
         yield
         # Only at a normal end: what is left after a crash tells how far it had come.
         (folder / "status.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """The folders above a path, removed again if nothing came of them."""
+    missing = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the first that is not empty, and so all above it
+            for parent in missing:
+                parent.rmdir()
 
 
 def run_state(folder: Path) -> str:
@@ -159,14 +175,14 @@ def run_state(folder: Path) -> str:
     Raises:
         DalmError: its description can't be read.
     """
-    recorded = str(RunFolder(folder).meta.get("state"))
+    recorded = str(RunFolder(folder).meta.get("state", "unknown"))
     if recorded == "done":
         return recorded
     if _is_alive(folder):
         return "running"
 
     # Read again: it may have ended between the first look and the test of its lock.
-    recorded = str(RunFolder(folder).meta.get("state"))
+    recorded = str(RunFolder(folder).meta.get("state", "unknown"))
     return "crashed" if recorded == "running" else recorded
 
 

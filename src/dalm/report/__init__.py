@@ -1,10 +1,10 @@
-"""Run folders to tables, figures and one self-contained page; reads what `train` and `metrics` left
-on disk, and imports neither.
+"""Run folders to tables, figures and one self-contained page; reads what training and scoring left
+on disk (`dalm.records`), and imports neither.
 """
 
 from __future__ import annotations
 
-from dalm.report.figures import save_grid
+from dalm.report.images import save_grid
 from dalm.report.page import build
 from dalm.report.table import terminal_table
 

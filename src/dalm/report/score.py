@@ -8,6 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dalm.records.score import find_score, score_records
+from dalm.records.scoreboard import is_reference
+
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
 
@@ -26,47 +29,77 @@ TITLES = {
     "authenticity": "authenticity",
 }
 LIKELIHOODS = ("bits_per_dim", "importance_bits_per_dim")
-# A bound on the log-likelihood from below bounds the bits from above.
 SIGNS = {"bound": "≤ ", "estimate": "≈ "}
+"""A bound on the log-likelihood from below bounds the bits from above."""
+UNITS = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"))
+"""From which count on, in what, and how it is called."""
 
 
-def record(row: Row, name: str) -> Record | None:
-    """The row's metric record called `name`, if it has one."""
-    metrics = row.get("metrics")
-    found = metrics.get(name) if isinstance(metrics, Mapping) else None
-    if name == "bits_per_dim":
-        found = row.get("bits_per_dim") or found
-    return found if isinstance(found, Mapping) else None
+def record(row: Row, metric: str) -> Record | None:
+    """The row's score on the whole test split, if it has one.
+
+    Args:
+        row: of a scoreboard, of either format.
+        metric: name of the measure.
+    """
+    return find_score(score_records(row), metric)
 
 
-def number(found: Record | None, key: str = "value") -> float | None:
-    """The number under `key`, or None where there is none (null, NaN, a word)."""
-    value = found.get(key) if found else None
-    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
+def number(score: Record | None, key: str = "value") -> float | None:
+    """The number under a key, or None where there is none (null, NaN, a word).
+
+    Args:
+        score: a record, or None.
+        key: such as `value`, `low` or `high`.
+
+    >>> number({"value": 1, "low": None}), number({"low": None}, "low"), number(None)
+    (1.0, None, None)
+    """
+    value = score.get(key) if score else None
+    is_number = isinstance(value, int | float) and not math.isnan(value)
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
-    """Names of the metrics that any row has: the known ones in their order, then the others as they
-    come.
+    """Names of the metrics that any row has on the whole test split: the known ones in their
+    order, then the others as they come.
+
+    >>> columns([{"metrics": {"mine": {"value": 1}, "kid": {"value": 2}}}])
+    ['kid', 'mine']
     """
-    given = [
-        name for row in rows if isinstance(row.get("metrics"), Mapping) for name in row["metrics"]
-    ]
-    known = [name for name in TITLES if any(record(row, name) for row in rows)]
-    return list(dict.fromkeys(known + given))
+    metrics: dict[str, None] = {}
+    for row in rows:
+        scores = score_records(row)
+        for score in scores:
+            name = str(score.get("metric"))
+            if find_score(scores, name):
+                metrics[name] = None
+    known = [name for name in TITLES if name in metrics]
+    return list(dict.fromkeys([*known, *metrics]))
 
 
-def title(name: str) -> str:
-    """What a person calls the metric."""
-    return TITLES.get(name, name.replace("_", " "))
+def title(metric: str) -> str:
+    """What a person calls the metric.
+
+    >>> title("kid"), title("my_own")
+    ('KID', 'my own')
+    """
+    return TITLES.get(metric, metric.replace("_", " "))
 
 
-def detail(rows: Sequence[Row], name: str, key: str) -> Any:
-    """What the first record that says it gives under `key`: `direction`, `unit`, `features`, `n`."""
-    return next(
-        (found[key] for row in rows if (found := record(row, name)) and found.get(key) is not None),
-        None,
-    )
+def detail(rows: Sequence[Row], metric: str, key: str) -> Any:
+    """What the first record of a metric that says it gives under a key.
+
+    Args:
+        rows: of a scoreboard.
+        metric: name of the measure.
+        key: such as `direction`, `unit`, `features` or `n`.
+    """
+    for row in rows:
+        score = record(row, metric)
+        if score and score.get(key) is not None:
+            return score[key]
+    return None
 
 
 def arrow(direction: object) -> str:
@@ -80,18 +113,27 @@ def arrow(direction: object) -> str:
     return {"lower": "↓", "higher": "↑"}.get(str(direction), "")
 
 
-def label(row: Row, name: str) -> str:
-    """`exact`, `bound` or `estimate` for a likelihood, else nothing."""
-    found = record(row, name) or {}
-    inherited = row.get("likelihood") if name == "bits_per_dim" else None
-    return str(found.get("label") or inherited or "") if name in LIKELIHOODS else ""
+def label(row: Row, metric: str) -> str:
+    """`exact`, `bound` or `estimate` for a likelihood, else nothing.
+
+    Args:
+        row: of a scoreboard.
+        metric: name of the measure.
+    """
+    if metric not in LIKELIHOODS:
+        return ""
+    score = record(row, metric) or {}
+    inherited = row.get("likelihood") if metric == "bits_per_dim" else None
+    return str(score.get("label") or inherited or "")
 
 
-def value(found: Record | None, most: int = 6) -> tuple[str, str]:
+def value(score: Record | None, most: int = 6) -> tuple[str, str]:
     """The value and the half-width of its interval, rounded to what the interval allows.
 
-    At most so many decimal places, but two digits of a small value; a half-width below them is said
-    to be below.
+    Args:
+        score: a record, or None.
+        most: decimal places, at most, but two digits of a small value; a half-width below them is
+            said to be below.
 
     >>> value({"value": 1.7412, "low": 1.702, "high": 1.781})
     ('1.74', '0.04')
@@ -100,27 +142,35 @@ def value(found: Record | None, most: int = 6) -> tuple[str, str]:
     >>> value({"value": 0.5}), value({"value": None})
     (('0.5', ''), ('–', ''))
     """
-    middle = number(found)
-    low = number(found, "low")
-    high = number(found, "high")
+    middle = number(score)
     if middle is None:
         return "–", ""
-    half = (high - low) / 2 if low is not None and high is not None else 0.0
+    low = number(score, "low")
+    high = number(score, "high")
+    half = 0.0 if low is None or high is None else (high - low) / 2
     if not (math.isfinite(middle) and math.isfinite(half) and half > 0):
         return _plain(middle), ""
+
+    if middle:
+        most = max(most, 1 - math.floor(math.log10(abs(middle))))
     # One digit of the half-width, two when the first is a 1: ± 0.4, but ± 0.14.
-    most = max(most, 1 - math.floor(math.log10(abs(middle)))) if middle else most
     places = min(max(0, -math.floor(math.log10(half / 2))), most)
-    shown = f"{half:,.{places}f}" if half >= 0.5 / 10**places else f"<{10**-places:.{places}f}"
+    smallest = 10**-places
+    shown = f"{half:,.{places}f}" if half >= smallest / 2 else f"<{smallest:.{places}f}"
     return f"{middle:,.{places}f}".replace("-", "−"), shown
 
 
-def phrase(row: Row, name: str, most: int = 6) -> str:
-    """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`."""
-    middle, half = value(record(row, name), most)
-    return (
-        SIGNS.get(label(row, name), "") * (middle != "–") + middle + (f" ± {half}" if half else "")
-    )
+def phrase(row: Row, metric: str, most: int = 6) -> str:
+    """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`.
+
+    Args:
+        row: of a scoreboard.
+        metric: name of the measure.
+        most: decimal places, as in `value`.
+    """
+    middle, half = value(record(row, metric), most)
+    sign = "" if middle == "–" else SIGNS.get(label(row, metric), "")
+    return f"{sign}{middle} ± {half}" if half else f"{sign}{middle}"
 
 
 def compact(count: object) -> str:
@@ -131,21 +181,26 @@ def compact(count: object) -> str:
     """
     if not isinstance(count, int | float):
         return "–"
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
-        if abs(count) >= size:
-            return f"{count / (size if size != 1e4 else 1e3):.3g}{unit}"
+    for least, size, unit in UNITS:
+        if abs(count) >= least:
+            return f"{count / size:.3g}{unit}"
     return _plain(count)
 
 
 def _plain(middle: float) -> str:
-    text = f"{middle:,.0f}" if 1000 <= abs(middle) < math.inf else f"{middle:.3g}"
+    is_large = 1000 <= abs(middle) < math.inf
+    text = f"{middle:,.0f}" if is_large else f"{middle:.3g}"
     return text.replace("-", "−").replace("inf", "∞")
 
 
-def badness(found: Record | None) -> float:
-    """How far a value is from what its direction asks; infinite where there is nothing to rank."""
-    middle = number(found)
-    direction = (found or {}).get("direction")
+def badness(score: Record | None) -> float:
+    """How far a value is from what its direction asks; infinite where there is nothing to rank.
+
+    >>> badness({"value": 0.7, "direction": "higher"}), badness({"value": 3, "direction": 0.5})
+    (-0.7, 2.5)
+    """
+    middle = number(score)
+    direction = (score or {}).get("direction")
     if middle is None:
         return math.inf
     if isinstance(direction, int | float):
@@ -154,11 +209,13 @@ def badness(found: Record | None) -> float:
 
 
 def flags(row: Row) -> dict[str, str]:
-    """The alarms a row raises, by metric."""
-    found = {name: record(row, name) for name in columns([row])}
-    return {
-        name: str(entry["flag"]) for name, entry in found.items() if entry and entry.get("flag")
-    }
+    """The alarms a row raises, by metric.
+
+    >>> flags({"metrics": {"copying": {"value": -9, "flag": "copies"}, "kid": {"value": 1}}})
+    {'copying': 'copies'}
+    """
+    alarms = {metric: (record(row, metric) or {}).get("flag") for metric in columns([row])}
+    return {metric: str(flag) for metric, flag in alarms.items() if flag}
 
 
 def copies(row: Row) -> bool:
@@ -166,48 +223,64 @@ def copies(row: Row) -> bool:
     return "copies" in flags(row).values()
 
 
-def contenders(rows: Sequence[Row], name: str) -> dict[str, list[Row]]:
+def contenders(rows: Sequence[Row], metric: str) -> dict[str, list[Row]]:
     """The models that can be ranked on a metric, best first, by likelihood label (other metrics:
     one group).
 
     Reference rows are not models. A model that copies does not compete on samples, where copying
     wins; held-out likelihood it cannot cheat.
+
+    Args:
+        rows: of a scoreboard.
+        metric: name of the measure.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        cheats = copies(row) and name not in LIKELIHOODS
-        if not (row.get("reference") or row.get("error") or cheats) and math.isfinite(
-            badness(record(row, name))
-        ):
-            groups.setdefault(label(row, name), []).append(row)
-    return {
-        key: sorted(group, key=lambda row: badness(record(row, name)))
-        for key, group in groups.items()
-    }
+        if _competes(row, metric):
+            groups.setdefault(label(row, metric), []).append(row)
+    for group in groups.values():
+        group.sort(key=lambda row: badness(record(row, metric)))
+    return groups
 
 
-def best(rows: Sequence[Row], name: str) -> list[int]:
-    """Where in `rows` the best values of a metric stand: one per likelihood label, and none where
-    only one row competes.
+def _competes(row: Row, metric: str) -> bool:
+    if is_reference(row) or row.get("error"):
+        return False
+    if metric not in LIKELIHOODS and copies(row):
+        return False
+    return math.isfinite(badness(record(row, metric)))
+
+
+def best(rows: Sequence[Row], metric: str) -> list[int]:
+    """Where in the rows the best values of a metric stand: one per likelihood label, and none
+    where only one row competes.
+
+    Args:
+        rows: of a scoreboard.
+        metric: name of the measure.
     """
-    groups = [group for group in contenders(rows, name).values() if len(group) > 1]
-    winners = [
-        row
-        for group in groups
-        for row in group
-        if badness(record(row, name)) == badness(record(group[0], name))
-    ]
+    winners: list[Row] = []
+    for group in contenders(rows, metric).values():
+        least = badness(record(group[0], metric))
+        if len(group) > 1:
+            winners += [row for row in group if badness(record(row, metric)) == least]
     return [place for place, row in enumerate(rows) if any(row is winner for winner in winners)]
 
 
 def overlap(one: Record | None, other: Record | None) -> bool:
-    """Whether two 95 % intervals share a point, so that the order of the values is not settled."""
+    """Whether two 95 % intervals share a point, so that the order of the values is not settled.
+
+    Args:
+        one: a record, or None.
+        other: another one.
+
+    >>> overlap({"low": 1, "high": 3}, {"low": 2, "high": 4}), overlap({"low": 1}, None)
+    (True, False)
+    """
     low = number(one, "low")
     high = number(one, "high")
     bottom = number(other, "low")
     top = number(other, "high")
-    return (
-        not (low is None or high is None or bottom is None or top is None)
-        and low <= top
-        and bottom <= high
-    )
+    if low is None or high is None or bottom is None or top is None:
+        return False
+    return low <= top and bottom <= high

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dalm.records.score import score_records
+from dalm.records.scoreboard import is_reference
 from dalm.report.score import Row, arrow, best, compact, detail, flags, label, phrase, record, title
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def terminal_table(rows: Sequence[Row], width: int = 120) -> Table:
     reason.
 
     Args:
-        rows: rows as in `scoreboard.json`; one that has no metrics yet shows as waiting.
+        rows: rows as in `scoreboard.json`; one that has no scores yet shows as waiting.
         width: characters of a line; columns that do not fit are left out, and named below the
             table.
 
@@ -37,95 +39,93 @@ def terminal_table(rows: Sequence[Row], width: int = 120) -> Table:
 
     console = Console(width=1000)
     left_out = list[str]()
-    shown = [name for name in SHOWN if any(record(row, name) for row in rows)] or list(SHOWN)
+    scored = [metric for metric in SHOWN if any(record(row, metric) for row in rows)]
+    shown = scored or list(SHOWN)
     table = _table(rows, shown, left_out)
-    for name in SPARED:
+    for metric in SPARED:
         if Measurement.get(console, console.options, table).maximum <= width:
             break
-        if name in shown:
-            shown.remove(name)
-            left_out.append(title(name))
+        if metric in shown:
+            shown.remove(metric)
+            left_out.append(title(metric))
             table = _table(rows, shown, left_out)
     return table
 
 
 def _table(rows: Sequence[Row], shown: Sequence[str], left_out: Sequence[str]) -> Table:
+    models = [row for row in rows if not is_reference(row)]
+    references = [row for row in rows if is_reference(row)]
+    ordered = models + references
+    winners = {metric: best(ordered, metric) for metric in shown}
+
+    table = _headed(rows, shown)
+    table.caption = _caption(rows, left_out)
+    for place, row in enumerate(ordered):
+        table.add_row(
+            _name(row),
+            *(_cell(row, metric, place in winners[metric]) for metric in shown),
+            compact(row.get("seconds")),
+            style="dim" if is_reference(row) else "",
+            end_section=bool(references) and place + 1 == len(models),
+        )
+    return table
+
+
+def _headed(rows: Sequence[Row], shown: Sequence[str]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    ordered = [row for row in rows if not row.get("reference")] + [
-        row for row in rows if row.get("reference")
-    ]
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1),
         collapse_padding=True,
         pad_edge=False,
-        caption=_caption(rows, left_out),
         caption_justify="left",
         caption_style="",
     )
     table.add_column("model", no_wrap=True, max_width=18)
-    for name in shown:
-        table.add_column(
-            f"{title(name)} {arrow(detail(rows, name, 'direction'))}".strip(),
-            justify="right",
-            no_wrap=True,
-        )
+    for metric in shown:
+        way = arrow(detail(rows, metric, "direction"))
+        table.add_column(f"{title(metric)} {way}".strip(), justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
-    winners = {name: best(ordered, name) for name in shown}
-    for place, row in enumerate(ordered):
-        last = (
-            place + 1 < len(ordered)
-            and not row.get("reference")
-            and bool(ordered[place + 1].get("reference"))
-        )
-        cells = [_cell(row, name, place in winners[name]) for name in shown]
-        table.add_row(
-            _name(row),
-            *cells,
-            compact(row.get("seconds")),
-            style="dim" if row.get("reference") else "",
-            end_section=last,
-        )
     return table
 
 
 def _name(row: Row) -> Text:
     from rich.text import Text
 
-    mark = " ✗" if row.get("error") else " ⚑" if flags(row) else ""
+    flag = " ⚑" if flags(row) else ""
+    mark = " ✗" if row.get("error") else flag
     return Text(str(row.get("name", "unnamed"))) + Text(mark, style="bold red")
 
 
-def _cell(row: Row, name: str, bold: bool) -> Text:
+def _cell(row: Row, metric: str, bold: bool) -> Text:
     from rich.text import Text
 
     if row.get("error"):
-        return Text("failed" if name == SHOWN[0] else "", style="red")
-    if not row.get("metrics"):
+        return Text("failed" if metric == SHOWN[0] else "", style="red")
+    if not score_records(row):
         return Text("…", style="dim")
-    cell = Text(phrase(row, name, most=3).replace(" ± ", "±"), style="bold" if bold else "")
-    cell.append(
-        f" {label(row, name)}" if label(row, name) and record(row, name) else "",
-        style="not bold dim",
-    )
-    return cell.append(" ⚑" if name in flags(row) else "", style="bold red")
+
+    figure = phrase(row, metric, most=3).replace(" ± ", "±")
+    cell = Text(figure, style="bold" if bold else "")
+    kind = label(row, metric) if record(row, metric) else ""
+    if kind:
+        cell.append(f" {kind}", style="not bold dim")
+    if metric in flags(row):
+        cell.append(" ⚑", style="bold red")
+    return cell
 
 
 def _caption(rows: Sequence[Row], left_out: Sequence[str]) -> Text:
     from rich.text import Text
 
-    failed = [f"✗ {row.get('name')}: {row['error']}" for row in rows if row.get("error")]
-    models = [row for row in rows if not row.get("reference")]
-    flagged = [
-        f"⚑ {row.get('name')}: {word} ({title(name)})"
-        for row in models
-        for name, word in flags(row).items()
-    ]
-    narrow = (
-        [f"Left out for want of room: {', '.join(left_out)}; the report has them."]
-        if left_out
-        else []
-    )
-    return Text("\n".join(failed + flagged + narrow))
+    lines = [f"✗ {row.get('name')}: {row['error']}" for row in rows if row.get("error")]
+    for row in rows:
+        if not is_reference(row):
+            alarms = flags(row).items()
+            lines += [f"⚑ {row.get('name')}: {word} ({title(metric)})" for metric, word in alarms]
+    if left_out:
+        names = ", ".join(left_out)
+        lines.append(f"Left out for want of room: {names}; the report has them.")
+    return Text("\n".join(lines))

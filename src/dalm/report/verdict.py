@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
+from dalm.records.score import score_records
+from dalm.records.scoreboard import copycat_reference, held_out_reference, is_reference
 from dalm.report.score import (
     LIKELIHOODS,
     Row,
@@ -21,6 +22,7 @@ from dalm.report.score import (
 )
 
 Finding = tuple[str, str]
+"""A heading, and sentences."""
 
 
 def verdict(rows: Sequence[Row]) -> list[Finding]:
@@ -45,16 +47,9 @@ def listing(names: Sequence[str]) -> str:
     >>> listing(["a"]), listing(["a", "b", "c"])
     ('a', 'a, b and c')
     """
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def reference(rows: Sequence[Row], pattern: str) -> Row | None:
-    """The reference row whose name matches; not its family, since held-out data are remembered as a
-    copycat is.
-    """
-    return next(
-        (row for row in rows if row.get("reference") and re.search(pattern, name(row), re.I)), None
-    )
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _heading(text: str, group: Sequence[Row]) -> str:
@@ -62,100 +57,111 @@ def _heading(text: str, group: Sequence[Row]) -> str:
 
 
 def _unsettled(group: Sequence[Row], metric: str) -> str:
-    close = [
-        name(row) for row in group[1:] if overlap(record(group[0], metric), record(row, metric))
-    ]
+    """Who may be as good as the first of a group."""
+    first = record(group[0], metric)
+    close = [name(row) for row in group[1:] if overlap(first, record(row, metric))]
+    if not close:
+        return ""
+
+    intervals = "interval" if len(close) == 1 else "intervals"
     verb = "overlaps" if len(close) == 1 else "overlap"
-    return (
-        f" The 95 % interval{'s' * (len(close) > 1)} of {listing(close)} {verb} it, so their order "
-        "is not settled."
-        if close
-        else ""
-    )
+    return f" The 95 % {intervals} of {listing(close)} {verb} it, so their order is not settled."
 
 
 def _likelihoods(rows: Sequence[Row]) -> Iterator[Finding]:
     groups = contenders(rows, "bits_per_dim")
-    exact, bounds, estimates = (groups.get(key, []) for key in ("exact", "bound", "estimate"))
+    exact = groups.get("exact", [])
+    bounds = groups.get("bound", [])
+    estimates = groups.get("estimate", [])
+
     if exact:
-        yield (
-            _heading("density", exact),
-            f"{name(exact[0])}: {phrase(exact[0], 'bits_per_dim')} bits/dim on held-out "
-            f"data{', computed exactly' * (len(groups) > 1)}." + _unsettled(exact, "bits_per_dim"),
-        )
+        how = ", computed exactly" if len(groups) > 1 else ""
+        sentences = f"{_bits(exact[0])} on held-out data{how}."
+        yield _heading("density", exact), sentences + _unsettled(exact, "bits_per_dim")
     if bounds:
-        yield (
-            _heading("bound", bounds),
-            f"{name(bounds[0])}: {phrase(bounds[0], 'bits_per_dim')} bits/dim. "
-            f"{_against(bounds[0], exact)}" + _unsettled(bounds, "bits_per_dim"),
-        )
+        sentences = f"{_bits(bounds[0])}. {_against(bounds[0], exact)}"
+        yield _heading("bound", bounds), sentences + _unsettled(bounds, "bits_per_dim")
     if estimates:
-        found = f"{name(estimates[0])}: {phrase(estimates[0], 'bits_per_dim')} bits/dim. An estimate is not ranked with exact values."
-        yield _heading("estimate", estimates), found + _unsettled(estimates, "bits_per_dim")
+        sentences = f"{_bits(estimates[0])}. An estimate is not ranked with exact values."
+        yield _heading("estimate", estimates), sentences + _unsettled(estimates, "bits_per_dim")
+
+
+def _bits(row: Row) -> str:
+    return f"{name(row)}: {phrase(row, 'bits_per_dim')} bits/dim"
 
 
 def _against(bound: Row, exact: Sequence[Row]) -> str:
+    """How the best bound stands beside the best exact value."""
     top = number(record(bound, "bits_per_dim"), "high")
     rival = number(record(exact[0], "bits_per_dim"), "low") if exact else None
     if top is not None and rival is not None and top < rival:
-        return f"This is a bound, and even so below the exact value of {name(exact[0])}: it is the better density."
+        return (
+            f"This is a bound, and even so below the exact value of {name(exact[0])}: it is the "
+            "better density."
+        )
     return "The true value is at most this, so it is not ranked with exact values."
 
 
 def _below_par(rows: Sequence[Row]) -> Iterator[Finding]:
-    simple = [
-        row
-        for row in rows
-        if row.get("reference")
-        and label(row, "bits_per_dim") == "exact"
-        and number(record(row, "bits_per_dim"))
-    ]
+    simple = [row for row in rows if is_reference(row) and _exact_bits(row)]
     if not simple:
         return
-    par = min(simple, key=lambda row: number(record(row, "bits_per_dim")) or 0.0)
+
+    par = min(simple, key=_exact_bits)
     limit = badness(record(par, "bits_per_dim"))
+    reached = f"the {name(par)} reference reaches {phrase(par, 'bits_per_dim')} bits/dim"
     groups = contenders(rows, "bits_per_dim")
-    told = f"the {name(par)} reference reaches {phrase(par, 'bits_per_dim')} bits/dim"
-    if worse := _reaching(limit, groups.get("exact", [])):
-        yield "No better than a reference", f"{worse}: {told}."
-    if unproven := _reaching(limit, groups.get("bound", [])):
+    worse = _reaching(limit, groups.get("exact", []))
+    unproven = _reaching(limit, groups.get("bound", []))
+    if worse:
+        yield "No better than a reference", f"{worse}: {reached}."
+    if unproven:
         yield (
             "Not shown to be better than a reference",
-            f"{unproven}: {told}, and the true value behind a bound may be lower.",
+            f"{unproven}: {reached}, and the true value behind a bound may be lower.",
         )
+
+
+def _exact_bits(row: Row) -> float:
+    """Bits per dimension if they are exact, else 0."""
+    if label(row, "bits_per_dim") != "exact":
+        return 0.0
+    return number(record(row, "bits_per_dim")) or 0.0
 
 
 def _reaching(limit: float, group: Sequence[Row]) -> str:
     """The rows at or above a limit by the lower of their likelihoods, in words."""
-    best = [
-        (row, min(LIKELIHOODS, key=lambda metric: badness(record(row, metric)))) for row in group
-    ]
-    return listing(
-        [
-            f"{name(row)} ({phrase(row, metric)})"
-            for row, metric in best
-            if badness(record(row, metric)) >= limit
-        ]
-    )
+    reaching = []
+    for row in group:
+        scores = {metric: badness(record(row, metric)) for metric in LIKELIHOODS}
+        lowest = min(LIKELIHOODS, key=scores.__getitem__)
+        if scores[lowest] >= limit:
+            reaching.append(f"{name(row)} ({phrase(row, lowest)})")
+    return listing(reaching)
+
+
+SAMPLE_METRICS = {
+    "c2st": "told from real data by a classifier with accuracy",
+    "frechet": "Fréchet distance",
+}
 
 
 def _samples(rows: Sequence[Row]) -> Iterator[Finding]:
     """By the classifier test where it separates the models, for it sees more than moments; else by
     the Fréchet distance.
     """
-    metric = "c2st" if _separates(contenders(rows, "c2st").get("", []), "c2st") else "frechet"
+    tested = contenders(rows, "c2st").get("", [])
+    metric = "c2st" if _separates(tested, "c2st") else "frechet"
     group = contenders(rows, metric).get("", [])
     if not group:
         return
-    words = {
-        "c2st": "told from real data by a classifier with accuracy",
-        "frechet": "Fréchet distance",
-    }[metric]
-    found = f"{name(group[0])}: {words} {phrase(group[0], metric)}.{_unsettled(group, metric)}"
-    real = reference(rows, "real|held")
+
+    score = f"{SAMPLE_METRICS[metric]} {phrase(group[0], metric)}"
+    sentences = f"{name(group[0])}: {score}.{_unsettled(group, metric)}"
+    real = held_out_reference(rows)
     if real and number(record(real, metric)) is not None:
-        found += f" Held-out real data score {phrase(real, metric)}."
-    yield _heading("samples", group), found
+        sentences += f" Held-out real data score {phrase(real, metric)}."
+    yield _heading("samples", group), sentences
 
 
 def _separates(group: Sequence[Row], metric: str) -> bool:
@@ -164,23 +170,23 @@ def _separates(group: Sequence[Row], metric: str) -> bool:
 
 
 def _copying(rows: Sequence[Row]) -> Iterator[Finding]:
-    tested = [
-        row
-        for row in rows
-        if number(record(row, "copying")) is not None
-        or number(record(row, "authenticity")) is not None
-    ]
-    models = [row for row in tested if not row.get("reference")]
+    tested = [row for row in rows if _is_tested(row)]
+    models = [row for row in tested if not is_reference(row)]
     if not models:
         return
+
     guilty = [row for row in models if copies(row)]
-    found = " ".join(f"{name(row)}: copies its training data ({_evidence(row)})." for row in guilty)
+    sentences = [f"{name(row)}: copies its training data ({_evidence(row)})." for row in guilty]
     if guilty and contenders(rows, "frechet"):
-        found += " What copies does not compete on samples."
-    yield (
-        "Copying",
-        f"{found or 'No model was caught copying its training data.'}{_calibrated(tested)}",
-    )
+        sentences.append("What copies does not compete on samples.")
+    if not guilty:
+        sentences.append("No model was caught copying its training data.")
+    yield "Copying", " ".join(sentences) + _calibrated(tested)
+
+
+def _is_tested(row: Row) -> bool:
+    scores = (record(row, "copying"), record(row, "authenticity"))
+    return any(number(score) is not None for score in scores)
 
 
 def _evidence(row: Row) -> str:
@@ -189,40 +195,39 @@ def _evidence(row: Row) -> str:
 
 
 def _calibrated(tested: Sequence[Row]) -> str:
-    real = reference(tested, "real|held")
-    copycat = reference(tested, "cop(y|ie)")
+    """What the references say of the test itself."""
+    real = held_out_reference(tested)
+    copycat = copycat_reference(tested)
     if real and copies(real):
         return " The test also accuses held-out real data, so do not rely on it here."
     if copycat and not copies(copycat):
         return " The test misses the copycat reference, so do not rely on it here."
-    return (
-        " The test catches the copycat and clears the held-out real data, as it should."
-        if real and copycat
-        else ""
-    )
+    if real and copycat:
+        return " The test catches the copycat and clears the held-out real data, as it should."
+    return ""
 
 
 def _alarms(rows: Sequence[Row]) -> Iterator[Finding]:
     for row in rows:
+        if is_reference(row):
+            continue
         for metric, word in flags(row).items():
-            if word != "copies" and not row.get("reference"):
+            if word != "copies":
                 yield "Alarm", f"{name(row)}: {word} ({title(metric)} {phrase(row, metric)})."
 
 
 def _silent(rows: Sequence[Row]) -> Iterator[Finding]:
-    models = [
-        row
-        for row in rows
-        if not row.get("reference") and not row.get("error") and row.get("metrics")
-    ]
-    silent = [
-        name(row)
-        for row in models
-        if number(record(row, "bits_per_dim")) is None and not row.get("likelihood")
-    ]
+    silent = [name(row) for row in rows if _is_silent(row)]
     if silent:
         verb = "has" if len(silent) == 1 else "have"
         yield "No likelihood", f"{listing(silent)} {verb} none: only the samples can be judged."
+
+
+def _is_silent(row: Row) -> bool:
+    """Whether a model was scored and has no likelihood."""
+    if is_reference(row) or row.get("error") or not score_records(row):
+        return False
+    return number(record(row, "bits_per_dim")) is None and not row.get("likelihood")
 
 
 def _failed(rows: Sequence[Row]) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def mass_sums_to_one(case: TestCase) -> None:
 
 
 def learning_helps(case: TestCase) -> None:
-    """A model that has learned gives other data of the same kind more probability than a new one."""
+    """A model that has learned gives other data of the same kind more probability."""
     x, _ = examples(TINY, seed=9)
     new = case.make(TINY).double()
     trained = _density(case, TINY)

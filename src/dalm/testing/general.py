@@ -115,14 +115,17 @@ def refuses_bad_input(case: TestCase) -> None:
 
 
 def specs_of(case: TestCase) -> list[Spec]:
+    """The smallest Specs that a family takes, of levels and of real numbers."""
     return [case.discrete, PLANE] if case.suits(PLANE) else [case.discrete]
 
 
 def generator_of(seed: int = 0) -> torch.Generator:
+    """Randomness of a check."""
     return torch.Generator().manual_seed(seed)
 
 
 def as_double(x: Tensor) -> Tensor:
+    """Real numbers in double precision; levels as they are."""
     return x.double() if x.is_floating_point() else x
 
 

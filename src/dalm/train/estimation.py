@@ -131,15 +131,20 @@ def estimate(session: Session, estimation: Estimation) -> str:
     session.losses = {}
     # The last pass is told of (again), since it may have been made before anyone listened.
     session.step_of_stage = max(0, estimation.work.number - 1)
-    with session.listening():
-        if estimation.work.number:
-            _tell(session, estimation)
+    for listener in session.listeners:
+        listener.on_start(session)
+    if estimation.work.number:
+        _tell(session, estimation)
+    try:
         while not (estimation.over or estimation.exhausted() or session.stopping):
             if estimation.step():
                 _tell(session, estimation)
-        finished = estimation.over or estimation.exhausted() or session.reason is not None
-        outcome = "done" if finished else "stopped"
-        session.end(outcome)
+    except (Exception, KeyboardInterrupt):
+        session.end("failed")
+        raise
+    finished = estimation.over or estimation.exhausted() or session.reason is not None
+    outcome = "done" if finished else "stopped"
+    session.end(outcome)
     return outcome
 
 

@@ -156,6 +156,8 @@ class Fitting:
             return
         self.options = FitOptions(**meta["fit"])
         self.run = Run(self.folder, build(meta["model"]).to(place), meta)
+        if self.group.leads:
+            self.run.update(state="running")
 
     def go_on(self) -> None:
         """Go through the stages that are left, and close the run."""
@@ -248,7 +250,7 @@ class Fitting:
         try:
             outcome = learn(session, state, self.group)
         except Diverged as error:
-            self._fail(session, state, error)
+            self._fail(state, error)
             raise
         self.seconds += state.seconds
         state.model.eval()
@@ -277,11 +279,10 @@ class Fitting:
             state.save(self.checkpoint)
         return options
 
-    def _fail(self, session: Session, state: State, error: Diverged) -> None:
+    def _fail(self, state: State, error: Diverged) -> None:
         """Close a run that diverged, with its best weights or those of its last checkpoint."""
         best = state.best
         seconds = state.seconds
-        session.end("failed")
         state.load(self.checkpoint)
         state.model.load_state_dict(best or state.result())
         if self.group.leads:

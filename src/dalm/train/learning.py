@@ -37,14 +37,19 @@ def learn(session: Session, state: State, group: Group) -> str:
     session.meter = Meter(state.model.units)
     compile_parts(state.model.train(), options)
     step = Stepper(state, session.stage, session.data.train, group)
-    with session.listening():
+    for listener in session.listeners:
+        listener.on_start(session)
+    try:
         with deterministic(options):
             _steps(session, state, step)
-        stopped = session.interrupted.is_set() and state.step < (options.steps or 0)
-        outcome = "stopped" if stopped and session.reason is None else "done"
         session.read_losses()
         state.check()
-        session.end(outcome)
+    except (Exception, KeyboardInterrupt):
+        session.end("failed")
+        raise
+    stopped = session.interrupted.is_set() and state.step < (options.steps or 0)
+    outcome = "stopped" if stopped and session.reason is None else "done"
+    session.end(outcome)
     return outcome
 
 

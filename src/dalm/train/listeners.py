@@ -7,13 +7,14 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from dalm.records import files, status
+from dalm.records.lines import append_line, read_lines
 from dalm.records.status import append_event
 from dalm.train.schedule import learning_rate
 from dalm.train.session import Listener, Session
@@ -30,16 +31,12 @@ class LossLog(Listener):
 
     name = "log"
 
-    def __init__(self) -> None:
-        self.file: TextIO | None = None
-
     def on_start(self, session: Session) -> None:
-        """Open the log, without the lines that a resumed run will write again."""
+        """Drop the lines that a resumed run will write again."""
         path = session.run.path / "log.jsonl"
         if path.exists():
-            lines = [line for line in path.read_text().splitlines() if _before(line, session.step)]
-            files.write(path, "".join(line + "\n" for line in lines))
-        self.file = path.open("a", encoding="utf-8")
+            kept = [line for line in read_lines(path) if line["step"] <= session.step]
+            files.write(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def on_look(self, session: Session) -> None:
         """Write a line for every so many steps, or for each pass of an estimator."""
@@ -59,22 +56,10 @@ class LossLog(Listener):
         """Write what it gave."""
         self._line(session, validation=round(value, 6) if math.isfinite(value) else None)
 
-    def close(self) -> None:
-        """Close the log."""
-        if self.file is not None:
-            self.file.close()
-
     def _line(self, session: Session, **content: Any) -> None:
-        assert self.file is not None
         seconds = session.earlier + session.seconds
         start = {"step": session.step, "seconds": round(seconds, 3)}
-        self.file.write(json.dumps(start | content) + "\n")
-        self.file.flush()
-
-
-def _before(line: str, step: int) -> bool:
-    """Whether a line of the log is whole, and tells of no later step."""
-    return line.endswith("}") and json.loads(line)["step"] <= step
+        append_line(session.run.path / "log.jsonl", start | content)
 
 
 class ProgressBar(Listener):
@@ -119,7 +104,7 @@ class ProgressBar(Listener):
             rate=f"{done / max(session.seconds, 1e-9):.3g}",
         )
 
-    def close(self) -> None:
+    def on_end(self, session: Session, outcome: str) -> None:
         """Take it away."""
         if self.bar is not None:
             self.bar.stop()

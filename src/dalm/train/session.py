@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,9 +55,6 @@ class Listener:
 
     def on_end(self, session: Session, outcome: str) -> None:
         """A stage ended: `done`, `stopped` or `failed`."""
-
-    def close(self) -> None:
-        """Give back files and the terminal: a stage is left, even by an error."""
 
     def state(self) -> dict[str, Any]:
         """What must come back after a stop."""
@@ -124,26 +120,6 @@ class Session:
         """Whether no further step is to be taken."""
         return self.interrupted.is_set() or self.reason is not None
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Tell listeners that a stage begins, and have them let go of everything when it is left."""
-        try:
-            for listener in self.listeners:
-                listener.on_start(self)
-            yield
-        finally:
-            for listener in self.listeners:
-                listener.close()
-
-    def end(self, outcome: str) -> None:
-        """Tell all listeners how a stage ended.
-
-        Args:
-            outcome: `done`, `stopped` or `failed`.
-        """
-        for listener in self.listeners:
-            listener.on_end(self, outcome)
-
     def end_step(self) -> None:
         """Tell all listeners that a step or pass is over."""
         for listener in self.listeners:
@@ -176,6 +152,15 @@ class Session:
         """
         for listener in self.listeners:
             listener.on_event(self, event, facts)
+
+    def end(self, outcome: str) -> None:
+        """Tell all listeners that the stage ended.
+
+        Args:
+            outcome: `done`, `stopped` or `failed`.
+        """
+        for listener in self.listeners:
+            listener.on_end(self, outcome)
 
     def read_losses(self) -> None:
         """Read the losses that wait; raise Diverged if one is not finite."""

@@ -3,29 +3,120 @@
 from __future__ import annotations
 
 import time
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
-from dalm.codec import Header, Reader, Settings, archive, hash_of
-from dalm.codec import compress as encode
-from dalm.codec import decompress as decode
+from dalm.codec import Header, Settings, hash_of
+from dalm.codec import compress as write_archive
+from dalm.codec import decompress as open_archive
+from dalm.codec.archive import PART, read_header, read_part
 from dalm.core import Generative
-from dalm.data import Split
-from dalm.data.files import read_arrays
 from dalm.errors import DalmError
-from dalm.records import Json, atomic_write, runs_below
+from dalm.records import atomic_write, runs_below
 from dalm.train import Run
+from dalm.verbs.arrays import Source, read_source, write_data
 from dalm.verbs.models import writable
+from dalm.verbs.results import Result
 
-Array = NDArray[np.generic]
-Source = str | Path | Array | Tensor | Split
-TAKES = "to be compressed are a .npz file with x (and y), .npy or IDX"
+
+@dataclass(frozen=True, repr=False)
+class Compressed(Result):
+    """An archive that was written.
+
+    Args:
+        path: of the archive.
+        count: how many data it holds.
+        entries: in all of them.
+        bytes: of the archive.
+        model_bytes: of these, for the model inside.
+        original_bytes: of the data and their labels, as they were.
+        seconds: that it took.
+    """
+
+    path: Path
+    count: int
+    entries: int
+    bytes: int
+    model_bytes: int
+    original_bytes: int
+    seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller the archive is than the data."""
+        return self.original_bytes / self.bytes
+
+    @property
+    def bits_per_dim(self) -> float:
+        """Bits of the archive for each entry of the data."""
+        return 8 * self.bytes / self.entries
+
+    @property
+    def summary(self) -> str:
+        """The result in one line."""
+        model = f", of which the model {self.model_bytes:,}" if self.model_bytes else ""
+        return (
+            f"{self.path}  {self.count:,} data: {self.original_bytes:,} bytes to "
+            f"{self.bytes:,} ({1 / self.ratio:.1%}){model}, {self.bits_per_dim:.4f} bits/dim, "
+            f"{self.seconds:.1f} s"
+        )
+
+    def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
+        """One row."""
+        cells = {
+            "archive": str(self.path),
+            "data": f"{self.count:,}",
+            "original": f"{self.original_bytes:,} bytes",
+            "compressed": f"{self.bytes:,} bytes",
+            "model inside": f"{self.model_bytes:,} bytes",
+            "bits/dim": f"{self.bits_per_dim:.4f}",
+        }
+        return tuple(cells), [tuple(cells.values())]
+
+
+@dataclass(frozen=True, repr=False)
+class Decompressed(Result):
+    """What an archive held.
+
+    Args:
+        path: of the file that it was written to.
+        count: how many data.
+        shape: of a datum.
+        dtype: of the data.
+        labels: whether there are labels.
+        seconds: that it took.
+    """
+
+    path: Path
+    count: int
+    shape: tuple[int, ...]
+    dtype: str
+    labels: bool
+    seconds: float
+
+    @property
+    def summary(self) -> str:
+        """The result in one line."""
+        kind = f"{self.dtype} with labels" if self.labels else self.dtype
+        return (
+            f"{self.path}  {self.count:,} data of shape {self.shape}, {kind}; checksum right, "
+            f"{self.seconds:.3f} s"
+        )
+
+    def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
+        """One row."""
+        cells = {
+            "file": str(self.path),
+            "data": f"{self.count:,}",
+            "shape": "×".join(map(str, self.shape)),
+            "type": self.dtype,
+            "labels": "yes" if self.labels else "no",
+        }
+        return tuple(cells), [tuple(cells.values())]
 
 
 def compress(
@@ -39,7 +130,7 @@ def compress(
     batch: int = 0,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Json:
+) -> Compressed:
     """Compress data with the model of a run, without loss.
 
     Args:
@@ -56,38 +147,27 @@ def compress(
         force: write over a file that is there.
         progress: told entries done and in all.
 
-    Returns:
-        `count`, `bytes`, of which `model` are for a model inside, `original` bytes, `ratio`,
-        `bits_per_dim`, `seconds`.
-
     Raises:
         DalmError: the run, the data or the place do not suit.
     """
     target = _vacant(out, force)
-    (x, y) = _arrays(data)
+    x, y = read_source(data)
     model = (run if isinstance(run, Run) else Run.open(run)).model
+    settings = Settings(samples=samples, chunk=chunk, embed=embed, batch=batch)
     began = time.perf_counter()
     with atomic_write(target) as file:
-        encode(
-            model,
-            x,
-            y,
-            file,
-            Settings(samples, chunk, embed, batch),
-            _counting(progress, lambda: x.size),
-        )
+        write_archive(model, x, y, file, settings, _counting(progress, lambda: x.size))
         size = file.seek(0, 2)
-        inside = _inside(file)
-    original = x.nbytes + (0 if y is None else y.nbytes)
-    return {
-        "count": len(x),
-        "bytes": size,
-        "model": inside,
-        "original": original,
-        "ratio": original / size,
-        "bits_per_dim": 8 * size / x.size,
-        "seconds": time.perf_counter() - began,
-    }
+        model_bytes = _model_bytes(file)
+    return Compressed(
+        path=Path(out),
+        count=len(x),
+        entries=x.size,
+        bytes=size,
+        model_bytes=model_bytes,
+        original_bytes=x.nbytes + (0 if y is None else y.nbytes),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _vacant(out: str | Path, force: bool) -> Path:
@@ -100,34 +180,13 @@ def _vacant(out: str | Path, force: bool) -> Path:
     return path
 
 
-def _arrays(data: Source) -> tuple[Array, Array | None]:
-    if isinstance(data, Split):
-        return data.x.cpu().numpy(), None if data.y is None else data.y.cpu().numpy()
-    if isinstance(data, Tensor | np.ndarray):
-        return np.asarray(data), None
-    path = Path(data)
-    if not path.is_file():
-        known = f"{path} is a folder" if path.exists() else f"there is no file {path}"
-        raise DalmError(f"{known}; {TAKES}. The test split of a run is compressed by dalm prove")
-    arrays, unused = read_arrays(path)
-    if not {"x"} <= arrays.keys() <= {"x", "y"} or unused:
-        raise DalmError(
-            " ".join(
-                [f"{path} holds {', '.join(arrays)}; {TAKES}, and nothing beside them.", *unused]
-            )
-        )
-    return arrays["x"], arrays.get("y")
-
-
-def _inside(file: BinaryIO) -> int:
-    """Bytes of an archive that are for the model."""
+def _model_bytes(file: BinaryIO) -> int:
+    """Bytes of an archive, at its end, that are for the model."""
     size = file.tell()
-    _ = file.seek(0)
-    return (
-        archive.PART.size + len(archive.read_part(file, size))
-        if archive.read_header(file).inside
-        else 0
-    )
+    file.seek(0)
+    if not read_header(file).inside:
+        return 0
+    return PART.size + len(read_part(file, size))
 
 
 def _counting(
@@ -151,7 +210,7 @@ def decompress(
     batch: int = 0,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Json:
+) -> Decompressed:
     """Write the data of an archive, as they were, to a .npz (with their labels) or .npy file.
 
     Args:
@@ -162,9 +221,6 @@ def decompress(
         batch: how many data a network is asked about at once; any number gives the same data.
         force: write over a file that is there.
         progress: told entries done and in all.
-
-    Returns:
-        `count`, `shape` of a datum, `dtype`, whether there are `labels`, `seconds`.
 
     Raises:
         DalmError: the archive is damaged, or its model is not found, or the file cannot hold what
@@ -179,49 +235,24 @@ def decompress(
         raise DalmError(f"data are written as .npz or .npy, got {target.name!r}")
 
     tell = _counting(progress, lambda: reader.header.count * reader.header.spec.dims)
+    size = path.stat().st_size
     with path.open("rb") as file:
-        reader = decode(file, path.stat().st_size, lambda header: _find(header, run), batch, tell)
+        reader = open_archive(file, size, lambda header: _find(header, run), batch, tell)
         header = reader.header
         if header.labels and target.suffix == ".npy":
             raise DalmError(
                 f"{path} holds labels too, and a .npy file one array only; write a .npz file"
             )
         with atomic_write(target) as beside:
-            _unpack(reader, beside, bundled=target.suffix == ".npz")
-    told: Json = {
-        "count": header.count,
-        "shape": header.shape,
-        "dtype": np.dtype(header.dtype).name,
-        "labels": bool(header.labels),
-    }
-    return told | {"seconds": time.perf_counter() - began}
-
-
-def _unpack(reader: Reader, file: BinaryIO, bundled: bool) -> None:
-    """Write the data of an archive as .npy, or with their labels as .npz; chunk by chunk, since
-    they may be larger than memory.
-    """
-    if not bundled:
-        _write_rows(reader, file)
-        return
-    with zipfile.ZipFile(file, "w") as bundle:
-        with bundle.open("x.npy", "w", force_zip64=True) as entry:
-            labels = _write_rows(reader, entry)
-        if labels:
-            with bundle.open("y.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.concatenate(labels))
-
-
-def _write_rows(reader: Reader, file: IO[bytes]) -> list[Array]:
-    """Write all data of an archive as .npy; returns their labels."""
-    header = reader.header
-    labels = []
-    about = {"descr": header.dtype, "fortran_order": False, "shape": (header.count, *header.shape)}
-    np.lib.format.write_array_header_1_0(file, about)
-    for rows, y in reader:
-        file.write(rows.tobytes())
-        labels += [] if y is None else [y]
-    return labels
+            write_data(reader, beside, bundled=target.suffix == ".npz")
+    return Decompressed(
+        path=Path(out),
+        count=header.count,
+        shape=header.shape,
+        dtype=np.dtype(header.dtype).name,
+        labels=bool(header.labels),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _find(header: Header, place: str | Path | None) -> Generative:
@@ -238,8 +269,9 @@ def _find(header: Header, place: str | Path | None) -> Generative:
             continue
         if hash_of(model) == header.model:
             return model
-    wanted = f"model {header.model.hex()}, which wrote the archive of {header.count:,} data, shape {header.shape}, {header.spec.levels} levels"
-    raise DalmError(
-        f"no run under {folder.absolute()} has the {wanted}; point at it with --run"
-        + "".join(f". {why}" for why in unread[:3])
+    wanted = (
+        f"model {header.model.hex()}, which wrote the archive of {header.count:,} data, shape "
+        f"{header.shape}, {header.spec.levels} levels"
     )
+    trouble = f"no run under {folder.absolute()} has the {wanted}; point at it with --run"
+    raise DalmError(". ".join([trouble, *unread[:3]]))

@@ -1,39 +1,77 @@
-"""Every family under one budget, and the page about them."""
+"""Every family under one budget, on one scoreboard."""
 
 from __future__ import annotations
 
-import datetime
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import dalm
-from dalm import report as pages
+from dalm.codec import extra
 from dalm.core import Generative
-from dalm.data import Data, load_data
+from dalm.data import Data
 from dalm.errors import DalmError
-from dalm.metrics import meanings
 from dalm.models import FAMILIES, REFERENCES, Copycat
-from dalm.records import (
-    Json,
-    check_run,
-    machine,
-    read_scores,
-    read_signed,
-    require_absent,
-    with_digest,
-    write,
-)
-from dalm.records.score import score_records
+from dalm.records import Json, read_scores, score_records, write_scoreboard
 from dalm.train import Diverged, FitOptions
 from dalm.train import fit as train
 from dalm.train.options import resolve
+from dalm.verbs.boards import new_board, rows_there
 from dalm.verbs.codecs import codecs
-from dalm.verbs.models import family_of, make, writable
-from dalm.verbs.proof import prove as seal
+from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
+from dalm.verbs.models import family_of, make
+from dalm.verbs.pages import report
+from dalm.verbs.proof import prove as prove_run
+from dalm.verbs.scoreboard import Scoreboard, Show, live_rows
 from dalm.verbs.scores import score
+
+COSTS = ("likelihood", "seconds", "parameters", "samples_per_second")
+"""What a row repeats of its run beside the scores."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Who gets a row.
+
+    Args:
+        name: of the row, and with hyphens of its run's folder.
+        family: what is fitted.
+        kind: whether it competes or is there to compare with.
+        learn_from: the split that it is fitted to.
+    """
+
+    name: str
+    family: type[Generative]
+    kind: Literal["model", "reference"] = "model"
+    learn_from: Literal["train", "val"] = "train"
+
+
+REFERENCE_ENTRANTS = (
+    Entrant("held-out real data", Copycat, "reference", "val"),
+    *(Entrant(family.family, family, "reference") for family in REFERENCES),
+)
+"""The reference rows. Held-out real data are a copycat of the validation split."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all rows of a comparison share.
+
+    Args:
+        folder: the comparison.
+        data: what all are fitted to.
+        conditional: whether each family that can learns each class.
+        prove: whether likelihoods are proven.
+        seed: of everything random.
+        training: options of `dalm.train.fit`, resuming and progress among them.
+    """
+
+    folder: Path
+    data: Data
+    conditional: bool
+    prove: bool
+    seed: int
+    training: Mapping[str, Any]
 
 
 def compare(
@@ -45,207 +83,153 @@ def compare(
     prove: bool = False,
     resume: bool = False,
     progress: bool = True,
-    show: Callable[[list[Json]], None] | None = None,
-    **options: Any,
-) -> Json:
-    """Fit every family under one budget, score all on the test split, and write scoreboard and
-    report.
+    show: Show | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    train_options: Mapping[str, Any] | None = None,
+    **options: Annotated[Any, OptionsOf(("data", "train"))],
+) -> Scoreboard:
+    """Fit every family under one budget, score them, and write scoreboard and report.
 
     A family that fails gets a row that says why. Reference rows stand beside the families: held-out
     real data, a copycat, a histogram, noise.
 
     Args:
-        data: data, or what `load_data` takes.
-        families: names of families; all by default.
-        out: the folder, which must not exist; by default `runs/compare-DATA`.
+        data: a name (`dalm sources` lists them), a file or a folder; in Python also loaded data.
+        families: which families; all by default.
+        out: the folder to write, which must not exist; by default runs/compare-DATA.
         conditional: condition on class labels each family that can.
-        prove: prove each likelihood by a file, as `dalm.verbs.prove` does.
+        prove: prove each likelihood by a file of that size that decodes.
         resume: keep what is finished in `out`, other families too, and go on.
-        progress: show progress bars.
+        progress: show progress bars, and rows as they arrive.
         show: called with the rows so far whenever there is a new one.
-        **options: of `dalm.train.fit`, the same for all.
-
-    Returns:
-        The scoreboard, as in `scoreboard.json`.
+        data_options: options of `load_data`, if the data are not loaded yet.
+        train_options: see `dalm.train.FitOptions`; the same for all.
+        **options: options of both by name, where the name belongs to one of them.
 
     Raises:
         DalmError: data, options or folder do not suit, or `out` holds a comparison of another kind.
+        KeyboardInterrupt: it was stopped; what is finished is kept.
     """
-    loaded = data if isinstance(data, Data) else load_data(data)
-    if conditional and not loaded.spec.classes:
+    groups = {"data": options_of("data"), "train": options_of("train")}
+    grouped = {"data": data_options, "train": train_options}
+    values = sort_options("compare", options, groups, grouped)
+    loaded = data_of(data, values["data"])
+    _check_classes(loaded, conditional)
+    entrants = [*_models(families), *REFERENCE_ENTRANTS]
+    budget = _training(values["train"], loaded)
+    folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
+    board = new_board(loaded, budget, conditional)
+    board["rows"] = rows_there(folder, board, resume)
+
+    training = values["train"] | {"resume": resume, "progress": progress}
+    training["seed"] = budget.seed
+    settings = Settings(folder, loaded, conditional, prove, budget.seed, training)
+    with live_rows(progress) as live:
+        for rows in _fill(board, entrants, settings):
+            live(rows)
+            if show:
+                show(rows)
+    if prove and loaded.spec.levels:
+        if extra.installed():
+            board["codecs"] = codecs(loaded, runs=folder).to_json()
+        write_scoreboard(folder, board)
+    return Scoreboard(folder, report([folder]), board)
+
+
+def _check_classes(data: Data, conditional: bool) -> None:
+    if conditional and not data.spec.classes:
         raise DalmError(
-            f"conditional needs class labels, and {loaded.name} has none; leave it out, or give "
+            f"conditional needs class labels, and {data.name} has none; leave it out, or give "
             "data with labels"
         )
-    folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
-    asked = [family_of(name).family for name in families or [family.family for family in FAMILIES]]
-    names = [name for name in dict.fromkeys(asked) if name not in _RIVALS]
-    chosen = resolve(FitOptions(**options), Copycat(loaded.spec), len(loaded.train))
-    if chosen.learn_from != "train":
+
+
+def _models(names: Sequence[str] | None) -> list[Entrant]:
+    """The families asked for, each once; references have their rows anyway."""
+    families = [family_of(name) for name in names] if names else FAMILIES
+    return [
+        Entrant(family.family, family)
+        for family in dict.fromkeys(families)
+        if family not in REFERENCES
+    ]
+
+
+def _training(values: Mapping[str, Any], data: Data) -> FitOptions:
+    """The options of training that all rows share, checked before the first one."""
+    training = resolve(FitOptions(**values), Copycat(data.spec), len(data.train))
+    if training.learn_from != "train":
         raise DalmError(
             "compare chooses itself what each row learns from; leave "
-            f"learn_from={chosen.learn_from!r} out"
+            f"learn_from={training.learn_from!r} out"
         )
-    board = _board(loaded, chosen, conditional)
-    board["rows"] = _free(folder, board, resume)
-    folder.mkdir(parents=True, exist_ok=True)
-    _keep(folder, board)
-    for name in [*names, *_RIVALS]:
-        row = _row(
-            folder,
-            name,
-            loaded,
-            conditional=conditional,
-            **options
-            | {"seed": chosen.seed, "prove": prove, "resume": resume, "progress": progress},
-        )
-        board["rows"] = [*(there for there in board["rows"] if there["name"] != name), row]
-        _keep(folder, board)
-        if show:
-            show(board["rows"])
-    if prove and loaded.spec.levels:
-        board["codecs"] = codecs(loaded, runs=folder)
-        _keep(folder, board)
-    return board | {"report": str(report([folder]))}
+    return training
 
 
-def _keep(folder: Path, board: Json) -> None:
-    write(folder / "scoreboard.json", json.dumps(with_digest(board), indent=1))
+def _fill(board: Json, entrants: Sequence[Entrant], settings: Settings) -> Iterator[list[Json]]:
+    """Make the rows one after the other, and yield all of them after each."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    write_scoreboard(settings.folder, board)
+    for entrant in entrants:
+        row = _row(entrant, settings)
+        others = [other for other in board["rows"] if other["name"] != entrant.name]
+        board["rows"] = [*others, row]
+        write_scoreboard(settings.folder, board)
+        yield board["rows"]
 
 
-def _free(folder: Path, board: Json, resume: bool) -> list[Json]:
-    """The rows that are there already. Refuses a folder that is taken, or that holds another
-    comparison.
-    """
-    if not (resume and (folder / "scoreboard.json").exists()):
-        require_absent(folder)
-        return []
-    there = _kept(folder)
-    before, now = (
-        {k: b[k] for k in ("fingerprint", "conditional")} | b.get("fit", {}) for b in (there, board)
-    )
-    for name in now:
-        if name != "device" and before.get(name) != now[name]:
-            known = f"{folder} holds a comparison with {name} {before.get(name)}, not {now[name]}"
-            raise DalmError(f"{known}; ask for the same, or choose another folder")
-    return list(there["rows"])
-
-
-def _kept(folder: Path) -> Json:
-    return read_signed(folder / "scoreboard.json", "Restore it, or compare again in another folder")
-
-
-_RIVALS: dict[str, type[Generative]] = {"held-out real data": Copycat} | {
-    family.family: family for family in REFERENCES
-}
-"""The reference rows. Held-out real data are a copycat of the validation split."""
-
-
-def _board(data: Data, chosen: FitOptions, conditional: bool) -> Json:
-    spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
-    budget = {name: value for name in ("seconds", "steps") if (value := getattr(chosen, name))}
-    board = {
-        "format": 1,
-        "dalm": dalm.__version__,
-        "data": data.name,
-        "spec": spec,
-        "fingerprint": data.fingerprint,
-        "seed": chosen.seed,
-        "conditional": conditional,
-        "fit": chosen.to_dict(),
-    }
-    board |= {
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(str(chosen.device)),
-        "budget": budget,
-    }
-    return board | {"notes": list(data.notes), "rows": [], "explain": meanings()}
-
-
-def _row(
-    folder: Path, name: str, data: Data, *, conditional: bool, seed: int, **options: Any
-) -> Json:
+def _row(entrant: Entrant, settings: Settings) -> Json:
     """Fit and score one family or reference. What goes wrong becomes the row's error: one failure
     must not lose the others.
     """
-    family = _RIVALS.get(name) or family_of(name)
-    path = folder / name.replace(" ", "-")
-    row: Json = {
-        "name": name,
-        "family": family.family,
-        "reference": name in _RIVALS,
-        "likelihood": getattr(family, "likelihood", None),
-    }
-    row |= {
-        "bits_per_dim": None,
-        "metrics": {},
-        "seconds": None,
-        "parameters": None,
-        "samples_per_second": None,
+    path = settings.folder / entrant.name.replace(" ", "-")
+    row = _empty_row(entrant)
+    try:
+        scored = _scored(path, entrant, settings)
+    except Exception as error:
+        reason = str(error)
+        if not isinstance(error, DalmError | Diverged):
+            reason = f"{type(error).__name__}: {error}"
+        return row | {"error": reason, "run": path.name if path.exists() else None}
+    costs = {name: scored[name] for name in COSTS}
+    return row | costs | {"scores": score_records(scored), "run": path.name}
+
+
+def _empty_row(entrant: Entrant) -> Json:
+    costs: Json = dict.fromkeys(COSTS)
+    return {
+        "name": entrant.name,
+        "family": entrant.family.family,
+        "kind": entrant.kind,
+        "reference": entrant.kind == "reference",
+        "learn_from": entrant.learn_from,
+        "scores": [],
+        **costs,
+        "likelihood": getattr(entrant.family, "likelihood", None),
         "run": None,
         "error": None,
     }
-    own = {"conditional": True} if conditional and "conditional" in family.declared() else {}
-    split = "val" if name == "held-out real data" else "train"
-    try:
-        found = _found(
-            path,
-            make(family, data, seed, **own),
-            data,
-            seed=seed,
-            **options | {"learn_from": split},
-        )
-    except Exception as error:
-        reason = (
-            str(error)
-            if isinstance(error, DalmError | Diverged)
-            else f"{type(error).__name__}: {error}"
-        )
-        return row | {"error": reason, "run": path.name if path.exists() else None}
-    metrics = {one["metric"]: one for one in score_records(found)}
-    row |= {
-        key: found[key] for key in ("likelihood", "seconds", "parameters", "samples_per_second")
-    }
-    return row | {
-        "bits_per_dim": metrics.pop("bits_per_dim", None),
-        "metrics": metrics,
-        "run": path.name,
-    }
 
 
-def _found(
-    path: Path, model: Generative, data: Data, *, seed: int, prove: bool, **options: Any
-) -> Json:
-    """Fit, score and perhaps prove, or what was found already with this seed."""
-    run = train(model, data, out=path, seed=seed, **options)
-    if run.meta["state"] == "stopped":
-        raise KeyboardInterrupt
-    found = read_scores(path, run.meta)
-    found = found if found and found["seed"] == seed else score(run, data, seed=seed).to_json()
-    if prove and "proof" not in found:
-        seal(run, data)
-        found = read_scores(path, run.meta) or found
-    return found
-
-
-def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
-    """Build one page from run folders or a comparison, by default `report.html` in the first of
-    them.
-
-    Raises:
-        DalmError: a folder is neither a run nor a comparison, cannot be read, or was edited.
+def _scored(path: Path, entrant: Entrant, settings: Settings) -> Json:
+    """Fit, score and perhaps prove; returns what the run's `metrics.json` says. What was found
+    already with this seed is kept.
     """
-    paths = [Path(folder) for folder in folders]
-    if not paths:
-        raise DalmError("a report needs at least one run folder, or a comparison; none was given")
-    try:
-        return pages.build(
-            paths, writable(out) if out is not None else paths[0] / "report.html", _check
+    family = entrant.family
+    can = settings.conditional and "conditional" in options_of("model", family)
+    own = {"conditional": True} if can else {}
+    model = make(family, settings.data, settings.seed, **own)
+    training = {**settings.training, "learn_from": entrant.learn_from}
+    run = train(model, settings.data, out=path, **training)
+    if run.meta["state"] == "stopped":
+        raise KeyboardInterrupt(
+            "what is finished is kept; go on with the same call and resume (--resume)"
         )
-    except ValueError as error:
-        raise DalmError(str(error)) from None
-
-
-def _check(folder: Path) -> None:
-    """Raise DalmError unless a comparison or a run is as it was written."""
-    _kept(folder) if (folder / "scoreboard.json").exists() else check_run(folder)
+    scored = read_scores(path, run.meta)
+    if not scored or scored["seed"] != settings.seed:
+        score(run, settings.data, seed=settings.seed)
+        scored = read_scores(path, run.meta)
+    if settings.prove and "proof" not in (scored or {}):
+        prove_run(run, settings.data)
+        scored = read_scores(path, run.meta)
+    assert scored is not None
+    return scored

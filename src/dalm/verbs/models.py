@@ -1,32 +1,46 @@
-"""Models by name: build, fit, load, sample, list."""
+"""Models by name: build, fit, load, sample."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+import dalm.models  # so that every family of ours has its name
 from dalm import core
-from dalm import report as pages
-from dalm.core import Generative, build, capabilities, conditions
-from dalm.data import Data, load_data
+from dalm.core import Generative, build
+from dalm.data import Data
 from dalm.errors import DalmError, check_seed, did_you_mean, is_integer
-from dalm.models import FAMILIES, REFERENCES
-from dalm.records import Json, write
-from dalm.train import Run
+from dalm.records import write
+from dalm.report import save_grid
+from dalm.train import Listener, Run
 from dalm.train import fit as train
+from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
+
+ENDINGS = (".png", ".npz", ".npy")
+"""Of the files that samples are written to."""
+BATCH = 500
+"""Samples that are drawn at once."""
 
 
 def make(family: str | type[Generative], data: Data, seed: int = 0, **options: Any) -> Generative:
     """Build a family for data, with initial weights that depend on the seed alone.
 
-    >>> make("vae", load_data("digits"), latent=4).latent
+    Args:
+        family: a family or its name.
+        data: what it is to be fitted to.
+        seed: of the initial weights.
+        **options: of the family.
+
+    >>> make("vae", dalm.load_data("digits"), latent=4).latent
     4
     """
     name = family if isinstance(family, str) else family.family
@@ -37,85 +51,149 @@ def make(family: str | type[Generative], data: Data, seed: int = 0, **options: A
         return family(data.spec, **options)
 
 
-def fit(model: str | Generative, data: str | Path | Data, **options: Any) -> Run:
-    """Fit a model to data and write a run folder; see `dalm.train.fit`.
+def family_of(name: str) -> type[Generative]:
+    """The family of a name, or DalmError with the nearest one."""
+    if name not in core.families:
+        ours = [family.family for family in dalm.models.FAMILIES]
+        raise DalmError(f"there is no family {name!r}. {did_you_mean(str(name), ours)}")
+    return core.families[name]
+
+
+def fit(
+    family: str | Generative,
+    data: str | Path | Data,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    listeners: Sequence[Listener] = (),
+    model_options: Mapping[str, Any] | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    train_options: Mapping[str, Any] | None = None,
+    **options: Annotated[Any, OptionsOf(("model", "data", "train"))],
+) -> Run:
+    """Fit a family to data and write a run folder. Ctrl-C saves and stops; the same call with
+    `resume` goes on, bit for bit.
 
     Args:
-        model: a model, or the name of a family, whose own options may then be given too.
-        data: data, or what `load_data` takes.
-        **options: of `dalm.train.fit` and, for a family given by name, of its constructor.
+        family: its name; in Python also a model, which is trained in place unless it is resumed.
+        data: a name (`dalm sources` lists them), a file or a folder; in Python also loaded data.
+        out: the folder to write, which must not exist; by default runs/FAMILY-DATA, numbered.
+        resume: go on with what is in `out`, or start there if there is nothing.
+        progress: show a progress bar.
+        listeners: told of what happens; see `dalm.train.Listener`.
+        model_options: options of the family, if it is given by name.
+        data_options: options of `load_data`, if the data are not loaded yet.
+        train_options: see `dalm.train.FitOptions`.
+        **options: options of all three by name, where the name belongs to one of them.
 
     Raises:
-        DalmError: a name, an option or the data do not suit.
+        DalmError: a name, an option, the data or the folder do not suit.
+        Diverged: the loss became NaN or infinite; the run keeps its last good weights.
     """
-    if not isinstance(model, str | Generative):
-        given = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+    _check_model(family)
+    if resume and out is None:
+        raise DalmError("to resume is to go on with the run in a folder; say which one: out, --out")
+    built = isinstance(family, Generative)
+    groups = {
+        "model": {} if built else options_of("model", family_of(str(family))),
+        "data": options_of("data"),
+        "train": options_of("train"),
+    }
+    grouped = {"model": model_options, "data": data_options, "train": train_options}
+    values = sort_options("fit", options, groups, grouped)
+    loaded = data_of(data, values["data"])
+    model = _model(family, loaded, values["model"], values["train"].get("seed", 0))
+    training = values["train"]
+    return train(
+        model, loaded, out=out, resume=resume, progress=progress, listeners=listeners, **training
+    )
+
+
+def _check_model(family: object) -> None:
+    if not isinstance(family, str | Generative):
+        given = type(family).__name__
+        if isinstance(family, type):
+            given = f"the class {family.__name__}"
         raise DalmError(
             f"fit takes a model or the name of a family, got {given}; such as "
             "dalm.models.VAE(data.spec), or 'vae'"
         )
-    loaded = data if isinstance(data, Data) else load_data(data)
-    if isinstance(model, Generative):
-        return train(model, loaded, **options)
-    own = {name: options.pop(name) for name in family_of(model).declared() if name in options}
-    return train(make(model, loaded, options.get("seed", 0), **own), loaded, **options)
 
 
-def family_of(name: str) -> type[Generative]:
-    """The family of a name, or DalmError with the nearest one."""
-    known = core.families
-    if name not in known:
+def _model(
+    family: str | Generative, data: Data, options: Mapping[str, Any], seed: int
+) -> Generative:
+    if not isinstance(family, Generative):
+        return make(family, data, seed, **options)
+    if options:
         raise DalmError(
-            f"there is no family {name!r}. {did_you_mean(str(name), [f.family for f in FAMILIES])}"
+            f"the model is built already, so {', '.join(options)} cannot change it; give options "
+            "of a family to its class, or its name to fit"
         )
-    return known[name]
+    return family
 
 
 def load(path: str | Path, device: str | None = None) -> Generative:
-    """The model of a run folder, on the CPU, on `device`, wherever it was trained."""
+    """The model of a run folder, on the CPU or on `device`, wherever it was trained."""
     if not isinstance(path, str | Path):
         raise DalmError(f"load takes the folder of a run, got {type(path).__name__}")
     return Run.open(path, device or "cpu").model
 
 
 def sample(
-    run: str | Path,
-    n: int,
-    out: str | Path,
+    run: str | Path | Run,
+    n: int = 64,
+    out: str | Path | None = None,
     *,
     seed: int = 0,
     label: int | None = None,
-    device: str = "cpu",
-) -> Path:
-    """Draw samples from a run into a picture (.png) or an array (.npz, .npy). An .npz of a
-    conditional model holds the classes as `y`.
+    device: str | None = None,
+    **options: Annotated[Any, OptionsOf(("sampling",))],
+) -> NDArray[Any] | Path:
+    """Draw samples from a run, as an array or into a file.
+
+    Args:
+        run: a run or its folder.
+        n: how many.
+        out: a picture (.png) or an array (.npz, .npy); the .npz of a conditional model holds the
+            classes as `y` too.
+        seed: of the samples.
+        label: class of all samples, where the model is conditional.
+        device: where to compute; by default where the model is, and of a folder on the CPU.
+        **options: what the family offers for a single call, such as a temperature.
+
+    Returns:
+        The samples, (n, *shape), or if `out` is given the path of the file.
 
     Raises:
         DalmError: the run, the number, the class or the ending of `out` do not suit.
     """
-    path = writable(out)
-    ending = path.suffix.lower()
-    if ending not in (".png", ".npz", ".npy"):
-        raise DalmError(f"samples are written as .png, .npz or .npy, got {path.name!r}")
+    path = None if out is None else _sample_file(out)
     if not (is_integer(n) and n >= 1):
         raise DalmError(f"the number of samples is a positive whole number, got {n!r}")
-    model = load(run, device)
+    model = _on_device(run.model, device) if isinstance(run, Run) else load(run, device)
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
     classes = _classes(model, int(n), label, generator)
-    x = torch.cat(
-        [
-            model.sample(len(y), y if model.conditional else label, generator).cpu()
-            for y in classes.split(500)
-        ]
-    ).numpy()
-    if ending == ".png":
-        pages.save_grid(x, path, asdict(model.spec))
-        return path
-    content = io.BytesIO()
-    arrays: Json = {"x": x} | ({"y": classes.cpu().numpy()} if model.conditional else {})
-    np.savez_compressed(content, **arrays) if ending == ".npz" else np.save(content, x)
-    write(path, content.getvalue())
+    x = _draw(model, classes, label, generator, options)
+    if path is None:
+        return x
+    if path.suffix.lower() == ".png":
+        save_grid(x, path, asdict(model.spec))
+    else:
+        _write_arrays(path, x, classes.cpu().numpy() if model.conditional else None)
     return path
+
+
+def _sample_file(out: str | Path) -> Path:
+    path = writable(out)
+    if path.suffix.lower() not in ENDINGS:
+        raise DalmError(f"samples are written as .png, .npz or .npy, got {path.name!r}")
+    return path
+
+
+def _on_device(model: Generative, device: str | None) -> Generative:
+    return model if device is None else model.to(device)
 
 
 def _classes(model: Generative, n: int, label: int | None, generator: torch.Generator) -> Tensor:
@@ -128,6 +206,32 @@ def _classes(model: Generative, n: int, label: int | None, generator: torch.Gene
         return torch.multinomial(model.prior, n, replacement=True, generator=generator)
     model.sample(0, label)  # refuses a class that does not exist
     return torch.full((n,), label, device=model.device)
+
+
+def _draw(
+    model: Generative,
+    classes: Tensor,
+    label: int | None,
+    generator: torch.Generator,
+    options: Mapping[str, Any],
+) -> NDArray[Any]:
+    """A sample of each class. A model without classes gets the label, to refuse it."""
+    parts = []
+    for labels in classes.split(BATCH):
+        given = labels if model.conditional else label
+        parts.append(model.sample(len(labels), given, generator, **options).cpu())
+    return torch.cat(parts).numpy()
+
+
+def _write_arrays(path: Path, x: NDArray[Any], y: NDArray[Any] | None) -> None:
+    content = io.BytesIO()
+    if path.suffix.lower() == ".npy":
+        np.save(content, x)
+    elif y is None:
+        np.savez_compressed(content, x=x)
+    else:
+        np.savez_compressed(content, x=x, y=y)
+    write(path, content.getvalue())
 
 
 def writable(out: str | Path) -> Path:
@@ -150,26 +254,3 @@ def writable(out: str | Path) -> Path:
             f"the folder {path.parent} cannot be written to; choose another place for {path.name}"
         )
     return path.resolve() if path.is_symlink() else path
-
-
-def catalogue() -> list[Json]:
-    """What families there are: name, year, paper, likelihood label and capabilities.
-
-    >>> catalogue()[0]["name"]
-    'gaussian'
-    """
-    return [_entry(family) for family in (*FAMILIES, *REFERENCES)]
-
-
-def _entry(family: type[Generative]) -> Json:
-    options = family.declared()
-    return {
-        "name": family.family,
-        "year": family.year,
-        "paper": family.paper,
-        "likelihood": getattr(family, "likelihood", None),
-        "capabilities": capabilities(family),
-        "conditional": conditions(family),
-        "reference": family in REFERENCES,
-        "options": {name: p.default for name, p in options.items() if name != "spec"},
-    }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec import CodeLength, Settings, by_bits_back, pack
-from dalm.codec import compress as encode
+from dalm.codec import CodeLength, Settings, by_bits_back, pack_model
+from dalm.codec import compress as write_archive
 from dalm.core import Bound, Density, Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
@@ -22,15 +25,108 @@ from dalm.metrics.proven import PROVEN
 from dalm.records import Json, atomic_write, read_scores
 from dalm.records.score import Score, score_records
 from dalm.train import Run
+from dalm.verbs.results import Result
 from dalm.verbs.scores import same, score
 
-ALLOWED = (1.001, 192)
+MOST_RATIO = 1.001
+MOST_EXTRA_BYTES = 192
 """A sealed file is at most this many times its claim, and this many bytes more."""
-BATCHES = (2500, 1000)
+WRITE_BATCH = 2500
+READ_BATCH = 1000
 """Data at once when a proof is written, and when it is read."""
 
 
-def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) -> Json:
+@dataclass(frozen=True)
+class ProofFile:
+    """A likelihood as a file.
+
+    Args:
+        claimed: bits/dim of the likelihood.
+        file: bits/dim of the file.
+        ratio: of the two.
+        bytes: of the file.
+        rounding: share that exact arithmetic adds to the claim.
+        overhead: share that coder and archive add to that; `None` for a file of no bits.
+        with_weights: bytes of the file and of the model, its weights as they are.
+        n: how many data.
+        samples: importance samples.
+        batch: data at once when it was written, and when it was read.
+        threads: likewise.
+        encode_mb_s: megabytes of data written in a second.
+        decode_mb_s: megabytes of data read in a second.
+    """
+
+    claimed: float
+    file: float
+    ratio: float
+    bytes: int
+    rounding: float
+    overhead: float | None
+    with_weights: int
+    n: int
+    samples: int
+    batch: tuple[int, int]
+    threads: tuple[int, int]
+    encode_mb_s: float
+    decode_mb_s: float
+
+
+@dataclass(frozen=True, repr=False)
+class Proof(Result):
+    """Whether a likelihood is proven.
+
+    Args:
+        sealed: whether it is.
+        reason: why not; `None` if it is.
+        coded: the file, if one was written; a model without a likelihood has none.
+    """
+
+    sealed: bool
+    reason: str | None
+    coded: ProofFile | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a file was written that proves nothing."""
+        return self.coded is not None and not self.sealed
+
+    @property
+    def summary(self) -> str:
+        """The proof in one line.
+
+        >>> Proof(False, "noise has no likelihood").summary
+        'not proven: noise has no likelihood'
+        """
+        if self.coded is None or not self.sealed:
+            return f"not proven: {self.reason}"
+        samples = f", {self.coded.samples} samples" if self.coded.samples > 1 else ""
+        return (
+            f"proven: {self.coded.bytes:,} bytes, {self.coded.file:.4f} bits/dim, claimed "
+            f"{self.coded.claimed:.4f}{samples}"
+        )
+
+    def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
+        """The verdict, and what is known of the file."""
+        rows: list[Sequence[str]] = [("proven", "yes" if self.sealed else f"no: {self.reason}")]
+        if self.coded is not None:
+            rows += [
+                ("claimed", f"{self.coded.claimed:.4f} bits/dim"),
+                ("file", f"{self.coded.file:.4f} bits/dim, {self.coded.bytes:,} bytes"),
+                ("with the weights", f"{self.coded.with_weights:,} bytes"),
+                ("file / claim", f"{self.coded.ratio:.4f}"),
+            ]
+        return ("proof", ""), rows
+
+    def to_json(self) -> Json:
+        """As `proof` in `metrics.json`."""
+        verdict: Json = {"sealed": self.sealed, "reason": self.reason}
+        if self.coded is None:
+            return verdict
+        lists = {"batch": list(self.coded.batch), "threads": list(self.coded.threads)}
+        return verdict | asdict(self.coded) | lists
+
+
+def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) -> Proof:
     """Compress the test split with a run's model, decode it in another process with another batch
     size and thread count, compare.
 
@@ -43,135 +139,125 @@ def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) 
         samples: importance samples of a latent-variable model; more than one prove the tighter
             bound.
 
-    Returns:
-        The record: `sealed`, `reason`, and if there is a file: `claimed` and `file` bits/dim,
-            `ratio` of the two, of which `rounding` is
-        what exact arithmetic adds to the claim and `overhead` what coder and archive add to that,
-        `bytes`, `with_weights`, `n`, `encode_mb_s`, `decode_mb_s`, `batch` and `threads` of both
-        sides, `samples`.
-
     Raises:
         DalmError: the data are not those of the run.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    data = same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
+    source = run.meta["data"]
+    data = same(run, data or load_data(source["source"], **source["options"]))
     try:
         by_bits_back(run.model)
     except DalmError as refusal:
-        return _seal(run, data, {"sealed": False, "reason": str(refusal)})
-    return _seal(run, data, _weigh(run, data.test.x, samples))
+        proof = Proof(False, str(refusal))
+    else:
+        proof = _weigh(run, data.test.x, samples)
+    _record(run, data, proof)
+    return proof
 
 
-def _weigh(run: Run, x: Tensor, samples: int) -> Json:
+def _weigh(run: Run, x: Tensor, samples: int) -> Proof:
     """Write the proof, read it elsewhere, and compare both the data and the size."""
-    path = run.path / "proof.dalm"
-    threads = [torch.get_num_threads(), 1 if torch.get_num_threads() > 1 else 2]
+    write_threads = torch.get_num_threads()
+    read_threads = 1 if write_threads > 1 else 2
+    exact_bits, write_seconds = _write(run, x, samples)
+    damage, read_seconds = _read_elsewhere(run.path, x, read_threads)
+    claim = _claim(run.model, x, samples)
+    size = (run.path / "proof.dalm").stat().st_size
+
+    megabytes = x.nbytes / 1e6
+    reason = damage or _refusal(size, claim)
+    coded = ProofFile(
+        claimed=8 * claim / x.numel(),
+        file=8 * size / x.numel(),
+        ratio=size / claim,
+        bytes=size,
+        rounding=exact_bits / 8 / claim - 1,
+        overhead=8 * size / exact_bits - 1 if exact_bits else None,
+        with_weights=size + len(pack_model(run.model)),
+        n=len(x),
+        samples=samples,
+        batch=(WRITE_BATCH, READ_BATCH),
+        threads=(write_threads, read_threads),
+        encode_mb_s=megabytes / write_seconds,
+        decode_mb_s=megabytes / read_seconds,
+    )
+    return Proof(reason is None, reason, coded)
+
+
+def _write(run: Run, x: Tensor, samples: int) -> tuple[float, float]:
+    """Write the archive; returns the code length of the exact model in bits, and the seconds."""
     began = time.perf_counter()
     tally = CodeLength()
-    with atomic_write(path) as file:
-        encode(run.model, x.numpy(), None, file, Settings(samples, batch=BATCHES[0]), tally=tally)
-    middle = time.perf_counter()
-    wrong, seconds = _misread(run.path, x, threads[1])
-    claim = _claim(run.model, x, samples)
-    size = path.stat().st_size
-    record: Json = {
-        "claimed": 8 * claim / x.numel(),
-        "file": 8 * size / x.numel(),
-        "ratio": size / claim,
-        "bytes": size,
-    }
-    record |= {
-        "rounding": tally.bits / 8 / claim - 1,
-        "overhead": 8 * size / tally.bits - 1 if tally.bits else None,
-    }
-    record |= {
-        "with_weights": size + len(pack(run.model)),
-        "n": len(x),
-        "samples": samples,
-        "batch": list(BATCHES),
-        "threads": threads,
-    }
-    record |= {
-        "encode_mb_s": x.nbytes / 1e6 / (middle - began),
-        "decode_mb_s": x.nbytes / 1e6 / seconds,
-    }
-    return _verdict(wrong, size, claim) | record
+    settings = Settings(samples=samples, batch=WRITE_BATCH)
+    with atomic_write(run.path / "proof.dalm") as file:
+        write_archive(run.model, x.numpy(), None, file, settings, tally=tally)
+    return tally.bits, time.perf_counter() - began
 
 
-def _verdict(wrong: str | None, size: int, claim: float) -> Json:
-    if wrong:
-        return {"sealed": False, "reason": wrong}
-    if not (math.isfinite(claim) and size <= ALLOWED[0] * claim + ALLOWED[1]):
-        most = ALLOWED[0] * claim + ALLOWED[1]
-        reason = f"the file has {size:,} bytes; the likelihood claims {claim:,.0f}, which allows {most:,.0f} (0.1 % and {ALLOWED[1]} bytes more)"
-        return {"sealed": False, "reason": reason}
-    return {"sealed": True, "reason": None}
-
-
-def _misread(run: Path, x: Tensor, threads: int) -> tuple[str | None, float]:
+def _read_elsewhere(run: Path, x: Tensor, threads: int) -> tuple[str | None, float]:
     """Why another process with another batch size and `threads` threads does not read the data from
-    a run's proof; None if it does.
-
-    Also how many seconds it took, with finding the model and without starting the process.
+    a run's proof, `None` if it does; and the seconds that it took.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "x.npy"
-        options = [
-            "--run",
-            str(run),
-            "--out",
-            str(out),
-            "--batch",
-            str(BATCHES[1]),
-            "--threads",
-            str(threads),
-        ]
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "dalm.cli",
-            "decompress",
-            str(run / "proof.dalm"),
-            *options,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return f"the file did not decode in another process: {done.stderr.strip()}", math.inf
-        wrong = (
-            None
-            if np.array_equal(np.load(out), x.numpy())
-            else "the file decodes to something else"
-        )
-        return wrong, float(done.stdout.split()[-2])
+        options = ["--batch", str(READ_BATCH), "--threads", str(threads)]
+        module = ["-P", "-m", "dalm.verbs.decoding"]  # -P: nothing of the current folder
+        command = [sys.executable, *module, str(run), str(out), *options]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            reason = process.stderr.strip()
+            return f"the file did not decode in another process: {reason}", math.inf
+        seconds = float(json.loads(process.stdout)["seconds"])
+        alike = np.array_equal(np.load(out), x.numpy())
+    return (None if alike else "the file decodes to something else"), seconds
 
 
-def _seal(run: Run, data: Data, record: Json) -> Json:
-    found = read_scores(run.path, run.meta) or score(run, data).to_json()
-    others = [one for one in score_records(found) if one["metric"] != PROVEN.name]
-    scores = [*others, _proven(record, len(data.test)).to_json()]
-    run.keep_scores(found | {"format": 2, "scores": scores, "proof": record})
-    return record
-
-
-def _proven(record: Json, n: int) -> Score:
-    """The seal as a figure of the scoreboard."""
-    if not record["sealed"]:
-        return PROVEN.score(None, n=n, note=record["reason"])
-    told = f"{record['bytes']:,} bytes, {record['ratio']:.4f} of the claim; with all weights as they are {record['with_weights']:,} bytes"
-    told += f"; bits-back with {record['samples']} samples" if record["samples"] > 1 else ""
-    return PROVEN.score(record["file"], n=n, note=told)
+def _refusal(size: int, claim: float) -> str | None:
+    """Why a file of so many bytes does not prove a claim of so many, `None` if it does."""
+    most = MOST_RATIO * claim + MOST_EXTRA_BYTES
+    if math.isfinite(claim) and size <= most:
+        return None
+    return (
+        f"the file has {size:,} bytes; the likelihood claims {claim:,.0f}, which allows "
+        f"{most:,.0f} ({100 * (MOST_RATIO - 1):.1f} % and {MOST_EXTRA_BYTES} bytes more)"
+    )
 
 
 @torch.no_grad()
 def _claim(model: Generative, x: Tensor, samples: int) -> float:
     """Bytes that the model's own likelihood of data asks for."""
-    nats = torch.cat([_nats(model, part, samples) for part in x.split(500)])
+    nats = torch.cat([_log_prob(model, part, samples) for part in x.split(500)])
     return -nats.sum(dtype=torch.float64).item() / math.log(2) / 8
 
 
-def _nats(model: Generative, x: Tensor, samples: int) -> Tensor:
+def _log_prob(model: Generative, x: Tensor, samples: int) -> Tensor:
     if isinstance(model, Bound) and samples > 1:
         return model.importance_bound(x, samples=samples)
     assert isinstance(model, Density)
     return model.log_prob(x)
+
+
+def _record(run: Run, data: Data, proof: Proof) -> None:
+    """Put a proof, and its size as a score, into `metrics.json`."""
+    if read_scores(run.path, run.meta) is None:
+        score(run, data)
+    scores = read_scores(run.path, run.meta) or {}
+    others = [other for other in score_records(scores) if other["metric"] != PROVEN.name]
+    record = _score(proof, len(data.test)).to_json()
+    kept = {key: value for key, value in scores.items() if key != "metrics"}  # of format 1
+    kept |= {"format": 2, "scores": [*others, record], "proof": proof.to_json()}
+    run.keep_scores(kept)
+
+
+def _score(proof: Proof, n: int) -> Score:
+    """The proof as a figure of the scoreboard."""
+    if not proof.sealed or proof.coded is None:
+        return PROVEN.score(None, n=n, note=str(proof.reason))
+    coded = proof.coded
+    note = (
+        f"{coded.bytes:,} bytes, {coded.ratio:.4f} of the claim; with all weights as they are "
+        f"{coded.with_weights:,} bytes"
+    )
+    if coded.samples > 1:
+        note += f"; bits-back with {coded.samples} samples"
+    return PROVEN.score(coded.file, n=n, note=note)

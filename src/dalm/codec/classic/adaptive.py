@@ -16,41 +16,40 @@ that it follows a source that changes.
 Two departures from the textbook, for speed and memory. Each block of 2^16 symbols is dealt to
 lanes, consecutive stretches that are coded in lockstep and share all counts, so that numpy works on
 many at once: a symbol's context is within its lane, and a change of the source is learned from
-block to block. Where contexts times nodes exceed `SLOTS`, hashing decides who shares counts. Lanes
-cost 0.3 % on the 32,000 pixels of the digits' test images. Both sides do the same whole-number
-arithmetic, so the file does not depend on the machine.
+block to block. Where contexts times nodes exceed `MOST_SLOTS`, hashing decides who shares counts.
+Lanes cost 0.3 % on the 32,000 pixels of the digits' test images. Both sides do the same
+whole-number arithmetic, so the file does not depend on the machine.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, final
 
 import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from dalm.codec.classic.bits import WORD, bit_lengths
+from dalm.codec.classic.bits import WORD_BITS, bit_lengths
 from dalm.codec.classic.coder import Coder, check_symbols
-from dalm.codec.stream import Reader, Whole, damaged, varint
+from dalm.codec.stream import StreamReader, Whole, damaged, varint
 from dalm.codec.tables import LEVELS
-from dalm.core import within
 from dalm.exact.fixed import PARTS, PRECISION
+from dalm.options import option
 
 MOST_SEEN = 1024
 """Decisions after which the counts of a node are halved."""
-LANES = 512
-"""Lanes at most: a step of all lanes never fills a node twice."""
-BLOCK = 1 << 16
+MOST_LANES = 512
+"""Lanes: a step of all lanes never fills a node twice."""
+BLOCK_SYMBOLS = 1 << 16
 """Symbols that are coded in lockstep; what is learned in one block is known in the next."""
-HASH = 22
-SLOTS = 1 << HASH
-"""Pairs of counts, at most."""
+SLOT_BITS = 22
+MOST_SLOTS = 1 << SLOT_BITS
+"""Pairs of counts."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio, for multiplicative hashing (Knuth 1973)."""
-CHEAPEST = math.log2(1 + 1 / (2 * MOST_SEEN + 1))
+LEAST_BITS = math.log2(1 + 1 / (2 * MOST_SEEN + 1))
 """Bits of a decision, at least: all of `MOST_SEEN` went the same way."""
 
 _Integers = NDArray[np.int64]
@@ -59,12 +58,8 @@ _Decide = Callable[[_Integers, _Integers, int], _Integers]
 
 
 @final
-@dataclass(frozen=True)
 class Adaptive(Coder):
     """Range coding by counts that are learned on the way.
-
-    Args:
-        order: symbols of context, from 0 to 2.
 
     >>> coder, symbols = Adaptive(order=1), np.array([0, 1, 2] * 100)
     >>> stream = coder.encode(symbols, levels=3)
@@ -74,17 +69,19 @@ class Adaptive(Coder):
     63
     """
 
-    order: int = 0
+    order: int = option("symbols of context", default=0, at_least=0, at_most=2)
 
     name = "adaptive"
     year = 1981
     paper = "Langdon & Rissanen, Compression of black-white images with arithmetic coding"
 
-    def __post_init__(self) -> None:
-        within(self.name, 0, 2, order=self.order)
-
     def code_length(self, symbols: NDArray[Any], levels: int) -> float:
-        """Bits of symbols (N,) under the model: what a perfect coder would write after the head."""
+        """Bits of symbols under the model: what a perfect coder would write after the head.
+
+        Args:
+            symbols: whole numbers, (N,).
+            levels: size of the alphabet.
+        """
         price = _Price(check_symbols(symbols, levels))
         _walk(len(symbols), levels, self.order, price)
         return price.bits
@@ -94,15 +91,15 @@ class Adaptive(Coder):
         _walk(len(symbols), levels, self.order, writer)
         return varint(self.order) + _shortest(writer.coder)
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
         order = reader.number(2)
-        reader.enough(count, CHEAPEST)
+        reader.require(count, LEAST_BITS)
         stream = reader.rest()
         taker = _Taker(stream)
-        found = _walk(count, levels, order, taker)
+        symbols = _walk(count, levels, order, taker)
         if _shortest(taker.again) != stream:
             raise damaged("its bytes are not the shortest for its symbols")
-        return found
+        return symbols
 
 
 def _tables(ones: _Integers) -> NDArray[np.float32]:
@@ -123,7 +120,8 @@ class _Price:
     def __call__(self, ones: _Integers, places: _Integers, shift: int) -> _Integers:
         """The bits of symbols at `places`."""
         bits = self.symbols[places].astype(np.int64) >> shift & 1
-        self.bits += float((PRECISION - np.log2(np.where(bits, ones, PARTS - 2 - ones) + 1)).sum())
+        parts = np.where(bits, ones, PARTS - 2 - ones) + 1
+        self.bits += float((PRECISION - np.log2(parts)).sum())
         return bits
 
 
@@ -171,8 +169,9 @@ def _shortest(coder: Any) -> bytes:
     """
     words = coder.get_compressed()
     before, (low, width) = coder.pos()
-    point = int.from_bytes(words.astype(">u4").tobytes(), "big") << WORD * (before + 2 - len(words))
-    last = point - (point - low) % (1 << 2 * WORD) + width - 1
+    missing = before + 2 - len(words)
+    point = int.from_bytes(words.astype(">u4").tobytes(), "big") << WORD_BITS * missing
+    last = point - (point - low) % (1 << 2 * WORD_BITS) + width - 1
     dropped = (width.bit_length() - 1) // 8
     return (last >> 8 * dropped).to_bytes(4 * before + 8 - dropped, "big")
 
@@ -189,30 +188,45 @@ class _Counts:
     def __init__(self, levels: int, order: int) -> None:
         self.depth = (levels - 1).bit_length()
         slots = levels**order << self.depth
-        self.hashed = slots > SLOTS
-        self.seen = np.ones((min(slots, SLOTS), 2), np.uint16)
+        self.hashed = slots > MOST_SLOTS
+        self.seen = np.ones((min(slots, MOST_SLOTS), 2), np.uint16)
         nodes = np.arange(1 << self.depth)
-        first = (2 * nodes + 1 << self.depth - bit_lengths(nodes)) - len(
-            nodes
-        )  # symbol on the side of one
-        self.possible = (first < levels).astype(np.int64)
+        below = self.depth - bit_lengths(nodes)
+        first_symbol = (2 * nodes + 1 << below) - len(nodes)  # on the side of one
+        self.possible = (first_symbol < levels).astype(np.int64)
 
     def slots(self, contexts: _Integers, nodes: _Integers) -> _Integers:
-        """Where the counts of each node are, (N,)."""
+        """Where the counts of each node are, (N,).
+
+        Args:
+            contexts: numbers of the contexts, (N,).
+            nodes: numbers of the nodes in them, (N,).
+        """
         exact = (contexts << self.depth) + nodes
-        return (
-            ((exact.astype(np.uint64) * GOLDEN) >> np.uint64(64 - HASH)).astype(np.int64)
-            if self.hashed
-            else exact
-        )
+        if not self.hashed:
+            return exact
+        product = exact.astype(np.uint64) * GOLDEN
+        return (product >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
 
     def ones(self, slots: _Integers, nodes: _Integers) -> _Integers:
-        """Parts of a one, of `PARTS` - 2 (N,); none where no symbol begins so."""
+        """Parts of a one, of `PARTS` - 2 (N,); none where no symbol begins so.
+
+        Args:
+            slots: where the counts of the nodes are, (N,).
+            nodes: their numbers, (N,).
+        """
         pairs = self.seen.take(slots, 0).astype(np.int64)
-        return pairs[:, 1] * self.possible.take(nodes) * (PARTS - 2) // (pairs[:, 0] + pairs[:, 1])
+        zeros = pairs[:, 0]
+        ones = pairs[:, 1]
+        return ones * self.possible.take(nodes) * (PARTS - 2) // (zeros + ones)
 
     def learn(self, slots: _Integers, bits: _Integers) -> None:
-        """Count decisions (N,), and halve the counts of those nodes that have seen enough."""
+        """Count decisions, and halve the counts of those nodes that have seen enough.
+
+        Args:
+            slots: where the counts of the nodes are, (N,).
+            bits: what was decided there, (N,).
+        """
         np.add.at(self.seen.reshape(-1), 2 * slots + bits, np.uint16(2))
         pairs = self.seen.take(slots, 0)
         full = pairs[:, 0] + pairs[:, 1] > 2 * MOST_SEEN + 2
@@ -223,13 +237,13 @@ class _Counts:
 def _walk(count: int, levels: int, order: int, decide: _Decide) -> _Integers:
     """The symbols (count,) that a run of decisions leads to."""
     counts = _Counts(levels, order)
-    found = np.zeros(count, np.int64)
+    symbols = np.zeros(count, np.int64)
     for places, before in _lockstep(count, order):
         contexts = np.zeros(len(places), np.int64)
         for earlier in before:
-            contexts = contexts * levels + found[earlier]
-        found[places] = _descend(counts, contexts, places, decide)
-    return found
+            contexts = contexts * levels + symbols[earlier]
+        symbols[places] = _descend(counts, contexts, places, decide)
+    return symbols
 
 
 def _descend(counts: _Counts, contexts: _Integers, places: _Integers, decide: _Decide) -> _Integers:
@@ -247,15 +261,19 @@ def _lockstep(count: int, order: int) -> Iterator[tuple[_Integers, list[_Integer
     """For each step, the places of its symbols, one in each lane, and those of the `order` symbols
     before them, where there are any.
     """
-    for begin in range(0, count, BLOCK):
-        block = min(BLOCK, count - begin)
-        lanes = min(
-            LANES, max(1, math.isqrt(begin + block) // 4)
-        )  # few at first, when there is most to learn
-        size, longer = divmod(block, lanes)
-        starts = (
-            begin + np.arange(lanes) * size + np.minimum(np.arange(lanes), longer)
-        )  # the first lanes are longer by one
+    for begin in range(0, count, BLOCK_SYMBOLS):
+        block = min(BLOCK_SYMBOLS, count - begin)
+        starts, longer = _lanes(begin, block)
+        size = block // len(starts)
         for step in range(size + (longer > 0)):
             places = starts[:longer] + step if step == size else starts + step
             yield places, [places - back for back in range(1, min(order, step) + 1)]
+
+
+def _lanes(begin: int, block: int) -> tuple[_Integers, int]:
+    """Where the lanes of a block begin, and how many of them, the first ones, are longer by one."""
+    # few at first, when there is most to learn
+    count = min(MOST_LANES, max(1, math.isqrt(begin + block) // 4))
+    size, longer = divmod(block, count)
+    lanes = np.arange(count)
+    return begin + lanes * size + np.minimum(lanes, longer), longer

@@ -20,8 +20,7 @@ their end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import constriction
 import numpy as np
@@ -30,15 +29,14 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.alphabet import read_table, read_used, used, write_table, write_used
 from dalm.codec.classic.coder import Coder
-from dalm.codec.stream import Reader, Whole, damaged, smallest, word_bytes
+from dalm.codec.stream import StreamReader, Whole, damaged, smallest, word_bytes
 from dalm.exact import fixed
 
-TOTAL = 1 << 16
-"""What the weights of a long message sum to, about."""
+MOST_WEIGHT = 1 << 16
+"""What the weights of a message sum to, about, if it is longer."""
 
 
 @final
-@dataclass(frozen=True)
 class ANS(Coder):
     """One table for all symbols, exact to a fraction of a bit.
 
@@ -53,56 +51,53 @@ class ANS(Coder):
     paper = "Duda, Asymmetric numeral systems"
 
     def _encode(self, symbols: Whole, levels: int) -> bytes:
-        found, counts, ranks = used(symbols)
-        head = write_used(found, levels)
-        if len(found) == 1:
+        alphabet, counts, ranks = used(symbols)
+        head = write_used(alphabet, levels)
+        if len(alphabet) == 1:
             return head
         weights = weigh(counts)
         coder = constriction.stream.stack.AnsCoder()
-        coder.encode_reverse(
-            ranks.astype(np.int32),
-            constriction.stream.model.Categorical(parts(weights), perfect=False),
-        )
-        return head + write_table(weights - 1, TOTAL - 1) + word_bytes(coder.get_compressed())
+        coder.encode_reverse(ranks.astype(np.int32), _categorical(weights))
+        return head + write_table(weights - 1, MOST_WEIGHT - 1) + word_bytes(coder.get_compressed())
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
-        found = read_used(reader, levels)
-        if len(found) == 1:
-            return np.full(count, found[0], smallest(levels))
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
+        alphabet = read_used(reader, levels)
+        if len(alphabet) == 1:
+            return np.full(count, alphabet[0], smallest(levels))
         weights = read_table(reader) + 1
         # The stream's length bounds no count: the symbol of rank 0 leaves an empty state empty, at
         # no cost.
-        if len(weights) != len(found) or (count <= TOTAL and weights.sum() != count):
+        if len(weights) != len(alphabet) or (count <= MOST_WEIGHT and weights.sum() != count):
             raise damaged(f"its {len(weights)} weights are not those of {count:,} symbols")
-        ranks = _ranks(reader, parts(weights), count)
-        if not np.array_equal(weigh(np.bincount(ranks, minlength=len(found))), weights):
+        ranks = _read_ranks(reader, weights, count)
+        counts = np.bincount(ranks, minlength=len(alphabet))
+        if not np.array_equal(weigh(counts), weights):
             raise damaged("its symbols are not as frequent as its weights say")
-        return found.astype(smallest(levels))[ranks]
+        return alphabet.astype(smallest(levels))[ranks]
 
 
 def weigh(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Counts (K,) as weights of at most `TOTAL` (K,).
+    """Counts (K,) as weights of at most `MOST_WEIGHT` (K,).
 
     >>> weigh(np.array([1, 2**20]))
     array([    1, 65535])
     """
     total = int(counts.sum())
-    return counts if total <= TOTAL else np.maximum(1, counts * TOTAL // total)
+    return counts if total <= MOST_WEIGHT else np.maximum(1, counts * MOST_WEIGHT // total)
 
 
-def parts(weights: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Weights (K,) as constriction takes them, in parts of 2^24 (K,)."""
-    return fixed.table(torch.from_numpy(weights.astype(np.float64))).numpy()
+def _categorical(weights: NDArray[np.int64]) -> Any:
+    """Weights (K,) as constriction takes them, in parts of 2^24."""
+    table = fixed.table(torch.from_numpy(weights.astype(np.float64)))
+    return constriction.stream.model.Categorical(table.numpy(), perfect=False)
 
 
-def _ranks(reader: Reader, table: NDArray[np.float32], count: int) -> NDArray[np.int32]:
+def _read_ranks(reader: StreamReader, weights: NDArray[np.int64], count: int) -> NDArray[np.int32]:
     words = reader.words()
     if len(words) and not words[-1]:
         raise damaged("no encoder leaves a zero as its last word")
     coder = constriction.stream.stack.AnsCoder(words)
-    ranks: NDArray[np.int32] = coder.decode(
-        constriction.stream.model.Categorical(table, perfect=False), count
-    )
+    ranks: NDArray[np.int32] = coder.decode(_categorical(weights), count)
     if not coder.is_empty():
         raise damaged("words follow its last symbol")
     return ranks

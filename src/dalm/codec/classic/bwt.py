@@ -22,28 +22,23 @@ coder's stream.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydivsufsort import divsufsort
 
 from dalm.codec.classic.adaptive import Adaptive
 from dalm.codec.classic.alphabet import read_used, used, write_used
 from dalm.codec.classic.coder import Coder
 from dalm.codec.classic.move_to_front import from_ranks, from_tokens, ranks, tokens
-from dalm.codec.stream import Reader, Whole, damaged, smallest, varint
-from dalm.core import within
+from dalm.codec.extra import require
+from dalm.codec.stream import StreamReader, Whole, damaged, smallest, varint
+from dalm.options import option
 
 
 @final
-@dataclass(frozen=True)
 class BWT(Coder):
     """Sorting by context, move-to-front, runs of zeros and the adaptive range coder.
-
-    Args:
-        order: tokens of context of the range coder, from 0 to 2.
 
     >>> coder, symbols = BWT(), np.frombuffer(b"banana" * 100, np.uint8)
     >>> stream = coder.encode(symbols, levels=256)
@@ -51,32 +46,28 @@ class BWT(Coder):
     (25, b'banana')
     """
 
-    order: int = 0
+    order: int = option("tokens of context of the range coder", default=0, at_least=0, at_most=2)
 
     name = "bwt"
     year = 1994
     paper = "Burrows & Wheeler, A block-sorting lossless data compression algorithm"
 
-    def __post_init__(self) -> None:
-        within(self.name, 0, 2, order=self.order)
-
     def _encode(self, symbols: Whole, levels: int) -> bytes:
-        found, _, dense = used(symbols)
-        column, row = transform(dense.astype(smallest(len(found))))
-        written = tokens(ranks(column, len(found)))
-        return (
-            write_used(found, levels)
-            + varint(row)
-            + Adaptive(self.order).encode(written, len(found) + 1)
-        )
+        alphabet, _, dense = used(symbols)
+        column, row = transform(dense.astype(smallest(len(alphabet))))
+        written = tokens(ranks(column, len(alphabet)))
+        stream = Adaptive(order=self.order).encode(written, len(alphabet) + 1)
+        return write_used(alphabet, levels) + varint(row) + stream
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
-        found = read_used(reader, levels)
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
+        alphabet = read_used(reader, levels)
         row = reader.number(count)
-        zeros_and_ranks = from_tokens(Adaptive().decode(reader.rest()).astype(np.int64), count)
-        if zeros_and_ranks.max() >= len(found):
-            raise damaged(f"it names more than {len(found)} symbols")
-        return found[restore(from_ranks(zeros_and_ranks, len(found)), row)]
+        written = Adaptive().decode(reader.rest()).astype(np.int64)
+        recencies = from_tokens(written, count)
+        if recencies.max() >= len(alphabet):
+            raise damaged(f"it names more than {len(alphabet)} symbols")
+        column = from_ranks(recencies, len(alphabet))
+        return alphabet[inverse_transform(column, row)]
 
 
 def transform(symbols: Whole) -> tuple[Whole, int]:
@@ -87,18 +78,26 @@ def transform(symbols: Whole) -> tuple[Whole, int]:
     >>> column.tobytes(), row  # annb$aa
     (b'annbaa', 4)
     """
+    divsufsort = require("pydivsufsort").divsufsort
     starts = divsufsort(symbols.copy())  # ctypes refuses an array that it may not write
     row = int(np.flatnonzero(starts == 0)[0]) + 1  # the empty suffix is row 0
-    return np.concatenate([symbols[-1:], symbols[np.delete(starts, row - 1) - 1]]), row
+    before = symbols[np.delete(starts, row - 1) - 1]
+    return np.concatenate([symbols[-1:], before]), row
 
 
-def restore(column: NDArray[np.int64], row: int) -> NDArray[np.int64]:
-    """The message (N,) whose transform it is."""
+def inverse_transform(column: NDArray[np.int64], row: int) -> NDArray[np.int64]:
+    """The message (N,) of a transform.
+
+    Args:
+        column: the symbol before each suffix, (N,).
+        row: of the message itself.
+    """
     full = np.insert(column + 1, row, 0)
     following = np.argsort(full, kind="stable").astype(np.int32).data
     rows = np.empty(len(column), np.int32)
+    visited = rows.data  # a memoryview: faster than an array, entry by entry
     at = row
-    out = rows.data
     for k in range(len(column)):
-        out[k] = at = following[at]
+        at = following[at]
+        visited[k] = at
     return full[rows] - 1

@@ -19,7 +19,6 @@ are unrelated: H(d) ≥ H(x) then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -27,17 +26,13 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.adaptive import Adaptive
 from dalm.codec.classic.coder import Coder
-from dalm.codec.stream import Reader, Whole
-from dalm.core import within
+from dalm.codec.stream import StreamReader, Whole
+from dalm.options import option
 
 
 @final
-@dataclass(frozen=True)
 class Delta(Coder):
     """Differences of neighbours, for sequences that change little.
-
-    Args:
-        order: differences of context of the range coder, from 0 to 2.
 
     >>> coder, symbols = Delta(), np.arange(1000)
     >>> stream = coder.encode(symbols, levels=1000)
@@ -45,28 +40,30 @@ class Delta(Coder):
     (24, True)
     """
 
-    order: int = 0
+    order: int = option(
+        "differences of context of the range coder", default=0, at_least=0, at_most=2
+    )
 
     name = "delta"
     year = 1955
     paper = "Elias, Predictive coding"
 
-    def __post_init__(self) -> None:
-        within(self.name, 0, 2, order=self.order)
-
     def _encode(self, symbols: Whole, levels: int) -> bytes:
         values = symbols.astype(np.int64)
-        return Adaptive(self.order).encode(
-            fold(np.ediff1d(values, to_begin=values[:1]), levels), levels
-        )
+        steps = np.ediff1d(values, to_begin=values[:1])
+        return Adaptive(order=self.order).encode(fold(steps, levels), levels)
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
         folded = Adaptive().decode(reader.rest()).astype(np.int64)
         return np.cumsum(unfold(folded, levels)) % levels
 
 
 def fold(steps: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
-    """Differences modulo `levels`, of any shape, the smallest first.
+    """Differences as whole numbers, the smallest first.
+
+    Args:
+        steps: differences modulo the levels, of any shape.
+        levels: size of the alphabet.
 
     >>> fold(np.array([0, -1, 1, -2, 2]), levels=5)
     array([0, 1, 2, 3, 4])
@@ -76,5 +73,10 @@ def fold(steps: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
 
 
 def unfold(folded: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
-    """The opposite of `fold`, modulo `levels`."""
+    """The opposite of `fold`.
+
+    Args:
+        folded: what `fold` gave.
+        levels: size of the alphabet, what the differences are modulo.
+    """
     return np.where(folded % 2, levels - (folded + 1) // 2, folded // 2)

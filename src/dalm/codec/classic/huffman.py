@@ -18,25 +18,22 @@ flattened.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from bitarray import bitarray
-from bitarray.util import canonical_decode, canonical_huffman
 from numpy.typing import NDArray
 
 from dalm.codec.classic.alphabet import read_table, read_used, used, write_table, write_used
-from dalm.codec.classic.bits import pack
+from dalm.codec.classic.bits import pack_bits
 from dalm.codec.classic.coder import Coder
-from dalm.codec.stream import Reader, Whole, damaged, smallest, varint
+from dalm.codec.extra import require
+from dalm.codec.stream import StreamReader, Whole, damaged, smallest, varint
 
-LONGEST = 31
-"""Bits of a word, at most."""
+MOST_WORD_BITS = 31
+"""Bits of a word."""
 
 
 @final
-@dataclass(frozen=True)
 class Huffman(Coder):
     """A word of whole bits for each symbol, by frequency.
 
@@ -51,28 +48,24 @@ class Huffman(Coder):
     paper = "Huffman, A method for the construction of minimum-redundancy codes"
 
     def _encode(self, symbols: Whole, levels: int) -> bytes:
-        found, counts, ranks = used(symbols)
-        head = write_used(found, levels)
-        if len(found) == 1:
+        alphabet, counts, ranks = used(symbols)
+        head = write_used(alphabet, levels)
+        if len(alphabet) == 1:
             return head
         lengths = word_lengths(counts)
         longest = int(lengths.max())
-        return (
-            head
-            + varint(longest)
-            + write_table(longest - lengths, LONGEST)
-            + pack(words(lengths)[ranks], lengths[ranks])
-        )
+        head += varint(longest) + write_table(longest - lengths, MOST_WORD_BITS)
+        return head + pack_bits(words(lengths)[ranks], lengths[ranks])
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
-        found = read_used(reader, levels)
-        if len(found) == 1:
-            return np.full(count, found[0], smallest(levels))
-        lengths = reader.number(LONGEST) - read_table(reader)
-        if len(lengths) != len(found) or lengths.min() < 1 or np.exp2(-lengths).sum() != 1:
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
+        alphabet = read_used(reader, levels)
+        if len(alphabet) == 1:
+            return np.full(count, alphabet[0], smallest(levels))
+        lengths = reader.number(MOST_WORD_BITS) - read_table(reader)
+        if len(lengths) != len(alphabet) or lengths.min() < 1 or np.exp2(-lengths).sum() != 1:
             raise damaged("its word lengths are not those of a code")
-        reader.enough(count, 1)
-        return found[_ranks(reader.rest(), lengths, count)]
+        reader.require(count, 1)
+        return alphabet[_read_ranks(reader.rest(), lengths, count)]
 
 
 def word_lengths(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -81,8 +74,9 @@ def word_lengths(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     >>> word_lengths(np.array([1, 5, 1]))
     array([2, 1, 2])
     """
+    canonical_huffman = require("bitarray.util").canonical_huffman
     code, by_length, _ = canonical_huffman(dict(enumerate(counts.tolist())))
-    if len(by_length) > LONGEST + 1:
+    if len(by_length) > MOST_WORD_BITS + 1:
         return word_lengths((counts + 1) // 2)
     return np.array([len(code[rank]) for rank in range(len(counts))])
 
@@ -95,19 +89,20 @@ def words(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     >>> words(np.array([2, 1, 2]))  # 10, 0, 11
     array([2, 0, 3])
     """
-    shares = 1 << LONGEST - lengths
+    shares = 1 << MOST_WORD_BITS - lengths
     order = np.argsort(lengths, kind="stable")
     starts = np.empty_like(shares)
     starts[order] = np.cumsum(shares[order]) - shares[order]
-    return starts >> LONGEST - lengths
+    return starts >> MOST_WORD_BITS - lengths
 
 
-def _ranks(stream: bytes, lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    bits = bitarray(endian="big")
+def _read_ranks(stream: bytes, lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    bits = require("bitarray").bitarray(endian="big")
     bits.frombytes(stream)
-    decoded = canonical_decode(
-        bits, np.bincount(lengths).tolist(), np.argsort(lengths, kind="stable").tolist()
-    )
+    canonical_decode = require("bitarray.util").canonical_decode
+    words_of_length = np.bincount(lengths).tolist()
+    in_order = np.argsort(lengths, kind="stable").tolist()
+    decoded = canonical_decode(bits, words_of_length, in_order)
     try:
         ranks = np.fromiter(itertools.islice(decoded, count), np.int64, count)
     except ValueError:

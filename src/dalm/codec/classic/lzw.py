@@ -19,28 +19,23 @@ Welch's does at 12 bits. The stream is `bits`, how many numbers there are, and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dalm.codec.classic.bits import bit_lengths, pack, take
+from dalm.codec.classic.bits import bit_lengths, pack_bits, take_bits
 from dalm.codec.classic.coder import Coder
-from dalm.codec.stream import LARGEST, Reader, Whole, damaged, smallest, varint
-from dalm.core import within
+from dalm.codec.stream import MOST_SYMBOLS, StreamReader, Whole, damaged, smallest, varint
+from dalm.options import option
 
-WIDEST = 24
-"""Bits of a number, at most: a dictionary of more phrases would not fit into memory."""
+MOST_NUMBER_BITS = 24
+"""Bits of a number: a dictionary of more phrases would not fit into memory."""
 
 
 @final
-@dataclass(frozen=True)
 class LZW(Coder):
     """Phrases of a growing dictionary.
-
-    Args:
-        bits: of a number at most, from 1 to 24.
 
     >>> coder, symbols = LZW(), np.frombuffer(b"TOBEORNOTTOBEORTOBEORNOT", np.uint8)
     >>> stream = coder.encode(symbols, levels=256)
@@ -48,36 +43,45 @@ class LZW(Coder):
     (23, b'TOBEORNOTTOBEORTOBEORNOT')
     """
 
-    bits: int = 16
+    bits: int = option("of a number at most", default=16, at_least=1, at_most=MOST_NUMBER_BITS)
 
     name = "lzw"
     year = 1984
     paper = "Welch, A technique for high-performance data compression"
 
-    def __post_init__(self) -> None:
-        within(self.name, 1, WIDEST, bits=self.bits)
-
     def _encode(self, symbols: Whole, levels: int) -> bytes:
-        numbers = phrases(symbols.tolist(), levels, size(self.bits, levels))
-        return varint(self.bits, len(numbers)) + pack(
-            np.array(numbers), widths(len(numbers), levels, size(self.bits, levels))
-        )
+        most = most_phrases(self.bits, levels)
+        numbers = phrases(symbols.tolist(), levels, most)
+        packed = pack_bits(np.array(numbers), widths(len(numbers), levels, most))
+        return varint(self.bits, len(numbers)) + packed
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
-        most = size(reader.number(WIDEST), levels)
-        total = reader.number(LARGEST)
-        reader.enough(total, 1)
-        numbers = take(reader, widths(total, levels, most)).tolist()
-        return np.frombuffer(b"".join(spell(numbers, count, levels, most)), smallest(levels))
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
+        most = most_phrases(reader.number(MOST_NUMBER_BITS), levels)
+        total = reader.number(MOST_SYMBOLS)
+        reader.require(total, 1)
+        numbers = take_bits(reader, widths(total, levels, most)).tolist()
+        spelled = b"".join(spell(numbers, count, levels, most))
+        return np.frombuffer(spelled, smallest(levels))
 
 
-def size(bits: int, levels: int) -> int:
-    """Phrases in a full dictionary: room for at least as many as there are symbols."""
+def most_phrases(bits: int, levels: int) -> int:
+    """Phrases in a full dictionary: room for at least as many as there are symbols.
+
+    Args:
+        bits: of a number, at most, if that is room enough.
+        levels: size of the alphabet.
+    """
     return 1 << max(bits, (levels - 1).bit_length() + 1)
 
 
 def widths(total: int, levels: int, most: int) -> NDArray[np.int64]:
-    """Bits of each number (total,): its dictionary has grown by one for each before it."""
+    """Bits of each number, (total,): its dictionary has grown by one for each before it.
+
+    Args:
+        total: how many numbers.
+        levels: size of the alphabet.
+        most: phrases in the dictionary, at most.
+    """
     return bit_lengths(np.minimum(levels + np.arange(total), most) - 1)
 
 
@@ -92,41 +96,48 @@ def phrases(symbols: list[int], levels: int, most: int) -> list[int]:
     >>> phrases([0, 1, 0, 1, 0, 1, 0], levels=2, most=16)
     [0, 1, 2, 4]
     """
-    known: dict[int, int] = {}  # number of a phrase and its last symbol → its number
+    longer: dict[int, int] = {}  # number of a phrase and a symbol that follows → their number
     room = most - levels
     phrase = symbols[0]
     numbers = []
     for symbol in symbols[1:]:
         key = phrase * levels + symbol
-        if (longer := known.get(key)) is not None:
-            phrase = longer
+        if key in longer:
+            phrase = longer[key]
             continue
         numbers.append(phrase)
         phrase = symbol
-        if len(known) < room:
-            known[key] = levels + len(known)
+        if len(longer) < room:
+            longer[key] = levels + len(longer)
     return [*numbers, phrase]
 
 
 def spell(numbers: list[int], count: int, levels: int, most: int) -> list[bytes]:
     """The phrases of numbers, each symbol in the bytes of its smallest type. The opposite of
     `phrases`.
+
+    Args:
+        numbers: of the phrases.
+        count: symbols in all of them, at most.
+        levels: size of the alphabet.
+        most: phrases in the dictionary, at most.
     """
     width = smallest(levels).itemsize
     symbols = np.arange(levels, dtype=smallest(levels)).tobytes()
-    known = [symbols[at : at + width] for at in range(0, len(symbols), width)]
-    found = []
-    left = count * width
+    dictionary = [symbols[at : at + width] for at in range(0, len(symbols), width)]
+    spelled = []
+    room = count * width
     before = b""
     for number in numbers:
-        if number > len(known) - (not before):
+        if number > len(dictionary) - (not before):
             raise damaged("it names a phrase that is not known yet")
-        phrase = known[number] if number < len(known) else before + before[:width]
-        if before and len(known) < most:
-            known.append(before + phrase[:width])
-        left = left - len(phrase)
-        before = phrase
-        if left < 0:
+        newest = number == len(dictionary)
+        phrase = before + before[:width] if newest else dictionary[number]
+        if before and len(dictionary) < most:
+            dictionary.append(before + phrase[:width])
+        room -= len(phrase)
+        if room < 0:
             raise damaged(f"it holds more than {count:,} symbols")
-        found.append(phrase)
-    return found
+        spelled.append(phrase)
+        before = phrase
+    return spelled

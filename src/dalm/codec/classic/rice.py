@@ -18,29 +18,24 @@ all unary parts, so that numpy reads and writes each part at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dalm.codec.classic.bits import pack, take
+from dalm.codec.classic.bits import pack_bits, take_bits
 from dalm.codec.classic.coder import Coder
-from dalm.codec.stream import LARGEST, Reader, Whole, damaged, varint
-from dalm.core import within
+from dalm.codec.stream import MOST_SYMBOLS, StreamReader, Whole, damaged, varint
+from dalm.options import option
 
-PARAMETER = 4
+PARAMETER_BITS = 4
 """Bits of a block's parameter: k up to 15 suffices for 2^17 levels."""
 
 
 @final
-@dataclass(frozen=True)
 class Rice(Coder):
     """Golomb–Rice codes with a parameter for each block; best for numbers of which small ones are
     likely.
-
-    Args:
-        block: symbols in a block.
 
     >>> coder = Rice()
     >>> stream = coder.encode(np.array([0, 1, 0, 2, 0, 0]), levels=256)
@@ -48,48 +43,49 @@ class Rice(Coder):
     (7, array([0, 1, 0, 2, 0, 0], dtype=uint8))
     """
 
-    block: int = 64
+    block: int = option("symbols in a block", default=64, at_least=1)
 
     name = "rice"
     year = 1979
     paper = "Rice, Some practical universal noiseless coding techniques"
 
-    def __post_init__(self) -> None:
-        within(self.name, 1, block=self.block)
-
     def _encode(self, symbols: Whole, levels: int) -> bytes:
-        block = min(self.block, LARGEST)
-        chosen = best(symbols, block)
-        shifts = np.repeat(chosen, _sizes(len(symbols), block))
+        block = min(self.block, MOST_SYMBOLS)
+        parameters = best_parameters(symbols, block)
+        shifts = np.repeat(parameters, _sizes(len(symbols), block))
         low = symbols & ((1 << shifts) - 1)
-        return (
-            varint(block)
-            + pack(chosen, np.full(len(chosen), PARAMETER))
-            + pack(low, shifts)
-            + unary(symbols >> shifts)
-        )
+        head = varint(block) + pack_bits(parameters, _parameter_widths(len(parameters)))
+        return head + pack_bits(low, shifts) + unary(symbols >> shifts)
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
-        block = max(1, reader.number(LARGEST))
-        reader.enough(count, 1)
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
+        block = max(1, reader.number(MOST_SYMBOLS))
+        reader.require(count, 1)
         sizes = _sizes(count, block)
-        chosen = take(reader, np.full(len(sizes), PARAMETER))
-        shifts = np.repeat(chosen, sizes)
-        low = take(reader, shifts)
+        parameters = take_bits(reader, _parameter_widths(len(sizes)))
+        shifts = np.repeat(parameters, sizes)
+        low = take_bits(reader, shifts)
         return (from_unary(reader.rest(), count) << shifts) + low
 
 
-def best(symbols: Whole, block: int) -> NDArray[np.int64]:
+def _parameter_widths(count: int) -> NDArray[np.int64]:
+    return np.full(count, PARAMETER_BITS)
+
+
+def best_parameters(symbols: Whole, block: int) -> NDArray[np.int64]:
     """The parameter of each block that makes it shortest, (ceil(N / block),).
 
-    >>> best(np.array([0, 1, 0, 0, 90, 80, 99, 70]), block=4)
+    Args:
+        symbols: (N,).
+        block: symbols in a block.
+
+    >>> best_parameters(np.array([0, 1, 0, 0, 90, 80, 99, 70]), block=4)
     array([0, 6])
     """
     sizes = _sizes(len(symbols), block)
     starts = np.arange(len(sizes)) * block
     costs = [
         np.add.reduceat(symbols >> k, starts, dtype=np.int64) + k * sizes
-        for k in range(1 << PARAMETER)
+        for k in range(1 << PARAMETER_BITS)
     ]
     return np.argmin(costs, axis=0)
 
@@ -112,7 +108,12 @@ def unary(numbers: Whole) -> bytes:
 
 
 def from_unary(stream: bytes, count: int) -> NDArray[np.int64]:
-    """The numbers (count,) of a stream of nothing else. The opposite of `unary`."""
+    """The numbers (count,) of a stream of nothing else. The opposite of `unary`.
+
+    Args:
+        stream: its bytes.
+        count: how many numbers it must hold; damage otherwise.
+    """
     ones = np.flatnonzero(np.unpackbits(np.frombuffer(stream, np.uint8)))
     if len(ones) != count or (count and 8 * len(stream) - ones[-1] > 8):
         raise damaged(f"it holds {len(ones):,} numbers, expected {count:,}")

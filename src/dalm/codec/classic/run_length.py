@@ -18,7 +18,6 @@ streams, the first after its length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -26,20 +25,16 @@ from numpy.typing import NDArray
 
 from dalm.codec.classic.adaptive import Adaptive
 from dalm.codec.classic.coder import Coder
-from dalm.codec.stream import Reader, Whole, damaged, section
-from dalm.core import within
+from dalm.codec.stream import StreamReader, Whole, damaged, section
+from dalm.options import option
 
-RUN = 256
-"""Symbols in a run, at most."""
+MOST_RUN = 256
+"""Symbols in a run."""
 
 
 @final
-@dataclass(frozen=True)
 class RunLength(Coder):
     """Symbols of runs, and their lengths.
-
-    Args:
-        order: symbols of context of the range coder, from 0 to 2.
 
     >>> coder, symbols = RunLength(), np.repeat([3, 0, 7], [200, 1000, 2])
     >>> stream = coder.encode(symbols, levels=8)
@@ -47,21 +42,18 @@ class RunLength(Coder):
     (19, True)
     """
 
-    order: int = 0
+    order: int = option("symbols of context of the range coder", default=0, at_least=0, at_most=2)
 
     name = "run_length"
     year = 1959
     paper = "Capon, A probabilistic model for run-length coding of pictures"
 
-    def __post_init__(self) -> None:
-        within(self.name, 0, 2, order=self.order)
-
     def _encode(self, symbols: Whole, levels: int) -> bytes:
-        coder = Adaptive(self.order)
-        (values, lengths) = runs(symbols)
-        return section(coder.encode(values, levels)) + coder.encode(lengths - 1, RUN)
+        coder = Adaptive(order=self.order)
+        values, lengths = runs(symbols)
+        return section(coder.encode(values, levels)) + coder.encode(lengths - 1, MOST_RUN)
 
-    def _decode(self, reader: Reader, count: int, levels: int) -> Whole:
+    def _decode(self, reader: StreamReader, count: int, levels: int) -> Whole:
         coder = Adaptive()
         values = coder.decode(reader.section())
         lengths = coder.decode(reader.rest()).astype(np.int64) + 1
@@ -73,14 +65,14 @@ class RunLength(Coder):
 
 
 def runs(symbols: Whole) -> tuple[Whole, NDArray[np.int64]]:
-    """The symbols of runs (R,) and their lengths (R,), at most `RUN` each.
+    """The symbols of runs (R,) and their lengths (R,), at most `MOST_RUN` each.
 
     >>> runs(np.array([5, 5, 5, 0, 0, 5]))
     (array([5, 0, 5]), array([3, 2, 1]))
     """
     starts = np.flatnonzero(np.diff(symbols, prepend=symbols[0] ^ 1))
     lengths = np.diff(starts, append=len(symbols))
-    pieces = -(-lengths // RUN)
-    cut = np.full(int(pieces.sum()), RUN)
-    cut[np.cumsum(pieces) - 1] = lengths - RUN * (pieces - 1)
+    pieces = -(-lengths // MOST_RUN)
+    cut = np.full(int(pieces.sum()), MOST_RUN)
+    cut[np.cumsum(pieces) - 1] = lengths - MOST_RUN * (pieces - 1)
     return np.repeat(symbols[starts], pieces), cut

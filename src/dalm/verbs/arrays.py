@@ -1,0 +1,74 @@
+"""Arrays that are compressed, and arrays that an archive gives back: NumPy's files and others."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dalm.codec import ArchiveReader
+from dalm.data import Split
+from dalm.data.files import read_arrays
+from dalm.errors import DalmError
+
+Array = NDArray[np.generic]
+Source = str | Path | Array | Tensor | Split
+"""What `dalm.compress` takes: a file, an array (N, ...) or a split of loaded data."""
+TAKES = "to be compressed are a .npz file with x (and y), .npy or IDX"
+
+
+def read_source(data: Source) -> tuple[Array, Array | None]:
+    """Data (N, ...) to compress, and their labels (N,) if there are any.
+
+    Raises:
+        DalmError: the file is not there, or holds something else.
+    """
+    if isinstance(data, Split):
+        return data.x.cpu().numpy(), None if data.y is None else data.y.cpu().numpy()
+    if isinstance(data, Tensor | np.ndarray):
+        return np.asarray(data), None
+    path = Path(data)
+    if not path.is_file():
+        trouble = f"{path} is a folder" if path.exists() else f"there is no file {path}"
+        raise DalmError(f"{trouble}; {TAKES}. The test split of a run is compressed by dalm prove")
+    arrays, unused = read_arrays(path)
+    if not {"x"} <= arrays.keys() <= {"x", "y"} or unused:
+        trouble = f"{path} holds {', '.join(arrays)}; {TAKES}, and nothing beside them."
+        raise DalmError(" ".join([trouble, *unused]))
+    return arrays["x"], arrays.get("y")
+
+
+def write_data(reader: ArchiveReader, file: BinaryIO, bundled: bool) -> None:
+    """Write the data of an archive as .npy, or with their labels as .npz; chunk by chunk, since
+    they may be larger than memory.
+
+    Args:
+        reader: of the archive.
+        file: opened for writing.
+        bundled: as .npz, with labels if there are any.
+    """
+    if not bundled:
+        _write_rows(reader, file)
+        return
+    with zipfile.ZipFile(file, "w") as bundle:
+        with bundle.open("x.npy", "w", force_zip64=True) as entry:
+            labels = _write_rows(reader, entry)
+        if labels:
+            with bundle.open("y.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.concatenate(labels))
+
+
+def _write_rows(reader: ArchiveReader, file: IO[bytes]) -> list[Array]:
+    """Write all data of an archive as .npy; returns their labels."""
+    header = reader.header
+    labels = []
+    about = {"descr": header.dtype, "fortran_order": False, "shape": (header.count, *header.shape)}
+    np.lib.format.write_array_header_1_0(file, about)
+    for rows, y in reader:
+        file.write(rows.tobytes())
+        labels += [] if y is None else [y]
+    return labels

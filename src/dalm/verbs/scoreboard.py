@@ -1,0 +1,100 @@
+"""What a comparison gives back, and how its rows are shown while they arrive."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dalm.report import terminal_table
+from dalm.verbs.results import Json, Result, by_name
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Show = Callable[[list[Json]], None]
+"""Called with the rows so far whenever there is a new one."""
+WIDTH = 120
+"""Characters of a line where there is no terminal to say it."""
+
+
+@dataclass(repr=False)
+class Scoreboard(Result):
+    """A comparison: `board["vae"]` is the row of a family or of a reference.
+
+    Args:
+        path: the folder, which holds a run for each row.
+        report: the page about it.
+        content: what its `scoreboard.json` says.
+    """
+
+    path: Path
+    report: Path
+    content: Json
+
+    @property
+    def rows(self) -> list[Json]:
+        """The rows, models and references, in the order in which they were fitted."""
+        rows: list[Json] = self.content["rows"]
+        return rows
+
+    @property
+    def written(self) -> Path:
+        """The page."""
+        return self.report
+
+    def __getitem__(self, name: str) -> Json:
+        return by_name(self.rows, name)
+
+    def to_json(self) -> Json:
+        """What `scoreboard.json` says, and where the report is."""
+        return self.content | {"report": str(self.report)}
+
+    def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
+        """The scoreboard as it stands in a terminal, cell by cell."""
+        table = terminal_table(self.rows, 10 * WIDTH)
+        headings = [str(column.header) for column in table.columns]
+        columns = [[str(cell) for cell in column.cells] for column in table.columns]
+        return headings, list(zip(*columns, strict=True))
+
+    def __rich__(self) -> Table:
+        from rich import get_console
+
+        console = get_console()
+        return terminal_table(self.rows, console.width if console.is_terminal else WIDTH)
+
+    def __repr__(self) -> str:
+        from rich.console import Console
+
+        text = io.StringIO()
+        Console(file=text, width=WIDTH).print(terminal_table(self.rows, WIDTH))
+        return f"{text.getvalue().strip()}\n{self.report}"
+
+
+@contextlib.contextmanager
+def live_rows(progress: bool) -> Iterator[Show]:
+    """Show rows as they arrive: a live table in a terminal, elsewhere a line for each.
+
+    Args:
+        progress: whether to show anything.
+    """
+    if not progress:
+        yield lambda rows: None
+        return
+    from rich import get_console
+    from rich.live import Live
+
+    console = get_console()
+    if not console.is_terminal:
+        yield _print_last
+        return
+    # It refreshes itself, or the progress bars inside would stand still.
+    with Live(console=console, transient=True) as live:
+        yield lambda rows: live.update(terminal_table(rows, console.width), refresh=True)
+
+
+def _print_last(rows: list[Json]) -> None:
+    print(f"{rows[-1]['name']}: {rows[-1]['error'] or 'done'}", flush=True)
