@@ -1,17 +1,20 @@
-"""The smallest models that train, and how to fit them quickly, kill them and compare what they
+"""The smallest models that train, and how to fit them quickly, stop them and compare what they
 leave.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 from dalm.data import Data, load_data
 from dalm.train import Run, fit
+from dalm.train.state import State
+from dalm.train.step import Played, Stepper
 from dalm.verbs.models import make
 
 DIGITS = load_data("digits")
@@ -29,7 +32,6 @@ FIT: dict[str, Any] = {
     "device": "cpu",
     "progress": False,
 }
-LOOP = importlib.import_module("dalm.train.fit")  # the module; `dalm.train.fit` is the function
 
 
 class Killed(BaseException):
@@ -41,45 +43,73 @@ def tiny(name: str, data: Data = DIGITS, seed: int = 0, **options: Any) -> Any:
 
 
 def run_of(
-    name: str, out: Path, *, seed: int = 0, own: dict[str, Any] | None = None, **options: Any
+    name: str, out: Path | None, *, seed: int = 0, own: dict[str, Any] | None = None, **options: Any
 ) -> Run:
     return fit(tiny(name, seed=seed, **own or {}), DIGITS, out=out, seed=seed, **FIT | options)
 
 
 def weights(run: Run | Path) -> bytes:
-    return ((run if isinstance(run, Path) else run.path) / "weights.safetensors").read_bytes()
+    return (_folder(run) / "weights.safetensors").read_bytes()
 
 
 def log_of(run: Run | Path) -> list[dict[str, Any]]:
-    text = ((run if isinstance(run, Path) else run.path) / "log.jsonl").read_text()
+    text = (_folder(run) / "log.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
-def kill_at(monkeypatch: Any, step: int, saved: int) -> None:
-    """Make the process die before step `step + 1`, with the last checkpoint written at or before
-    step `saved`.
+def events_of(run: Run | Path) -> list[str]:
+    """What happened to a run, in words."""
+    text = (_folder(run) / "events.jsonl").read_text()
+    return [json.loads(line)["event"] for line in text.splitlines()]
+
+
+def _folder(run: Run | Path) -> Path:
+    return run if isinstance(run, Path) else run.path
+
+
+def kill_at(monkeypatch: Any, step: int, saved: int, stage: int = 0) -> None:
+    """Make the process die before step `step + 1` of a stage, with the last checkpoint written at
+    or before step `saved` of it.
     """
-    take = LOOP.take_step
-    save = LOOP.State.save
+    take = Stepper.__call__
+    save = State.save
 
-    def dying(state: Any, *rest: Any) -> Any:
-        if state.step == step:
+    def dying(stepper: Stepper) -> list[Played]:
+        state = stepper.state
+        if (state.stage, state.step) == (stage, step):
             raise Killed
-        return take(state, *rest)
+        return take(stepper)
 
-    def lazy(state: Any, path: Path) -> None:
-        if state.step <= saved:
+    def lazy(state: State, path: Path) -> None:
+        if (state.stage, state.step) <= (stage, saved):
             save(state, path)
 
-    monkeypatch.setattr(LOOP, "take_step", dying)
-    monkeypatch.setattr(LOOP.State, "save", lazy)
+    monkeypatch.setattr(Stepper, "__call__", dying)
+    monkeypatch.setattr(State, "save", lazy)
+
+
+def press_ctrl_c_at(monkeypatch: Any, step: int) -> None:
+    """Ctrl-C in this process, during a step."""
+    take = Stepper.__call__
+
+    def pressed(stepper: Stepper) -> list[Played]:
+        if stepper.state.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take(stepper)
+
+    monkeypatch.setattr(Stepper, "__call__", pressed)
+
+
+def raise_killed(*_: Any, **__: Any) -> None:
+    """A function that never returns because the process dies in it."""
+    raise Killed
 
 
 def listing(folder: Path) -> dict[str, str]:
     """Everything below a folder, with a hash of each file."""
-    found = {}
+    hashes = {}
     for path in sorted(folder.rglob("*")):
-        found[str(path.relative_to(folder))] = (
-            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
-        )
-    return found
+        name = str(path.relative_to(folder))
+        is_file = path.is_file()
+        hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "folder"
+    return hashes

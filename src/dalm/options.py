@@ -11,7 +11,6 @@ JSON, the command-line flag and its help. Families of models are declared the sa
 from __future__ import annotations
 
 import functools
-import json
 import math
 import numbers
 import types
@@ -46,6 +45,14 @@ class Option:
     below: float | None = None
     name: str = ""
     kind: Any = None
+
+    def __get__(self, instance: object, owner: type) -> Option:
+        """The option itself, on the class. An instance has its value under the same name, or finds
+        it by `__getattr__` (torch keeps a model inside a model there), which Python asks next.
+        """
+        if instance is None:
+            return self
+        raise AttributeError(f"{owner.__name__} was not given its {self.name or 'option'} yet")
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -270,7 +277,7 @@ class Options(Declared):
         return type(other) is type(self) and other.to_dict() == self.to_dict()
 
     def __hash__(self) -> int:
-        return hash((type(self), json.dumps(self.to_dict(), sort_keys=True, default=repr)))
+        return hash((type(self), *self.to_dict().values()))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.given().items())

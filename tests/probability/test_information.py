@@ -13,7 +13,7 @@ import torch
 from scipy import integrate, special, stats
 from scipy.spatial import distance
 
-from dalm.core import Spec
+from dalm.core import Batch, Spec, Work
 from dalm.models import Discriminant
 from dalm.probability import counted, information, monte_carlo, neighbours
 
@@ -352,11 +352,8 @@ def test_a_family_against_the_table_of_all_its_data():
     generator = torch.Generator().manual_seed(0)
     model = Discriminant(Spec((1,), levels=6, classes=3))
     label = torch.arange(600) % 3
-    model.passes(
-        (torch.randint(3, (600, 1), generator=generator) + label[:, None]).clamp(max=5),
-        label,
-        generator,
-    )
+    rows = (torch.randint(3, (600, 1), generator=generator) + label[:, None]).clamp(max=5)
+    model.passes(Work(Batch(rows, label)))
     joint = model.class_log_probs(torch.arange(6)[:, None]).exp()
     y = torch.multinomial(model.prior, 50_000, replacement=True, generator=generator)
     x = model.sample(len(y), y, generator)

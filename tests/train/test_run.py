@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import DIGITS, LOOP, Killed, kill_at, listing, run_of
+from tiny import DIGITS, Killed, kill_at, listing, raise_killed, run_of
 
 import dalm
 from dalm.cli import main
@@ -24,6 +24,7 @@ from dalm.records import digest, read_meta
 from dalm.records.run import FORMAT
 from dalm.train import Options, Run
 from dalm.train.run import read_tensors, write_tensors
+from dalm.train.state import State
 
 META = {
     "format",
@@ -218,7 +219,7 @@ def test_a_fit_that_cannot_write_leaves_the_old_checkpoint(tmp_path, monkeypatch
 
 def test_a_kill_before_the_folder_is_whole_leaves_no_run(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(LOOP.State, "save", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(State, "save", raise_killed)
         with pytest.raises(Killed):
             run_of("vae", tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dalm.core.model import Generative
 from dalm.errors import DalmError
+from dalm.options import Options
 
 
 class Completer(Generative):
@@ -18,7 +19,7 @@ class Completer(Generative):
     def _complete(
         self, x: Tensor, known: Tensor, y: Tensor | None, generator: torch.Generator | None
     ) -> Tensor:
-        """Draw what is unknown.
+        """Draw what is unknown; a family with sampling options takes them as `options`.
 
         Args:
             x: data (n, *spec.shape), whose unknown entries mean nothing.
@@ -36,19 +37,31 @@ class Completer(Generative):
         labels: Tensor | None,
         generator: torch.Generator | None,
         given: tuple[Tensor, Tensor],
+        options: Options,
     ) -> Tensor:
-        values, known = (part.to(self.device) for part in given)
+        values, known = given
+        self._check_given(n, values, known)
+        values = values.to(self.device)
+        known = known.to(self.device)
         shape = self.spec.shape
+        x = torch.where(known, values, 0).to(self.spec.dtype).expand(n, *shape).clone()
+        self.spec.check(x)
+        if self.sampling is Options:
+            return self._complete(x, known, labels, generator)
+        return self._complete(x, known, labels, generator, options=options)  # type: ignore[call-arg]
+
+    def _check_given(self, n: int, values: Tensor, known: Tensor) -> None:
+        shape = self.spec.shape
+        if not (isinstance(values, Tensor) and isinstance(known, Tensor)):
+            got = f"{type(values).__name__} and {type(known).__name__}"
+            raise DalmError(f"what is given are two tensors, values and a mask; got {got}")
         if known.dtype != torch.bool or tuple(known.shape) != shape:
             raise DalmError(
                 f"what is given needs a mask of booleans of shape {shape}, true where entries are "
                 f"known; got {tuple(known.shape)} of {known.dtype}"
             )
-        if tuple(values.shape[-len(shape) :]) != shape or values.dim() > len(shape) + 1:
+        if tuple(values.shape) not in (shape, (1, *shape), (n, *shape)):
             raise DalmError(
                 f"given values have the shape of a datum, {shape}, or of {n} of them; got "
                 f"{tuple(values.shape)}"
             )
-        x = torch.where(known, values, 0).to(self.spec.dtype).expand(n, *shape).clone()
-        self.spec.check(x)
-        return self._complete(x, known, labels, generator)

@@ -65,6 +65,9 @@ class Latent(Generative):
         if len(layers) != len(specs):
             raise DalmError(f"expected codes of {len(specs)} layers, got {len(layers)}")
         checked = tuple(self._layer(*pair) for pair in zip(layers, specs, strict=True))
+        if len({len(layer) for layer in checked}) > 1:
+            sizes = ", ".join(str(len(layer)) for layer in checked)
+            raise DalmError(f"every layer holds codes of as many data, got {sizes}")
         labels = self._labels(y, len(checked[0]))
         with evaluating(self):
             return self._decode(checked if several else checked[0], labels).to(self.spec.dtype)

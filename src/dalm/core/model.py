@@ -108,11 +108,13 @@ class Generative(nn.Module, Declared, abc.ABC):
         if not (is_integer(n) and n >= 0):
             raise DalmError(f"the number of samples is a whole number from 0, got {n!r}")
         n = int(n)
+        if options and self.sampling is Options:
+            raise DalmError(f"{self.family} has no options of sampling, got {options}")
         asked = self.sampling(**options)
         labels = self._labels_or_drawn(n, y, generator)
         with evaluating(self):
             if given is not None:
-                samples = self._fill_in(n, labels, generator, given)
+                samples = self._fill_in(n, labels, generator, given, asked)
             elif self.sampling is Options:
                 samples = self._sample(n, labels, generator)
             else:
@@ -135,6 +137,7 @@ class Generative(nn.Module, Declared, abc.ABC):
         labels: Tensor | None,
         generator: torch.Generator | None,
         given: tuple[Tensor, Tensor],
+        options: Options,
     ) -> Tensor:
         raise DalmError(
             f"{self.family} cannot be sampled given some entries; families that can say so in "

@@ -176,7 +176,12 @@ class PixelCNN(Autoregressive, Completer, Learner):
         return self._drawn(IncrementalDecoder(self, n, y), known, generator, options.temperature)
 
     def _complete(
-        self, x: Tensor, known: Tensor, y: Tensor | None, generator: torch.Generator | None
+        self,
+        x: Tensor,
+        known: Tensor,
+        y: Tensor | None,
+        generator: torch.Generator | None,
+        options: Sampling = Sampling(),
     ) -> Tensor:
         flags = known.flatten()[self.order().to(known.device)].long()
         if (flags.diff() > 0).any():
@@ -186,7 +191,7 @@ class PixelCNN(Autoregressive, Completer, Learner):
             )
         decoder = IncrementalDecoder(self, len(x), y)
         decoder.x[:] = x.view(decoder.x.shape)
-        return self._drawn(decoder, known.view(self.grid), generator, 1.0)
+        return self._drawn(decoder, known.view(self.grid), generator, options.temperature)
 
     def _drawn(
         self,

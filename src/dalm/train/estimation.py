@@ -32,6 +32,10 @@ class Estimation:
         train: what it learns from.
         validation: what it may choose by.
         options: of the fit.
+
+    Attributes:
+        seconds: that the passes took.
+        earlier: seconds of the stages before.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Estimation:
         self.index = index
         self.options = options
         self.seconds = 0.0
+        self.earlier = 0.0
         self.terms: dict[str, float | None] = {}
         self.over = False
         device = stage.model.device
@@ -94,6 +99,8 @@ class Estimation:
             "passes": self.work.number,
             "over": self.over,
             "seconds": self.seconds,
+            "earlier": self.earlier,
+            "terms": self.terms,
             "notes": self.notes,
         }
         parts = {"model": self.family.state_dict(), "memory": self.work.memory}
@@ -108,6 +115,8 @@ class Estimation:
         self.work.number = note["passes"]
         self.over = note["over"]
         self.seconds = note["seconds"]
+        self.earlier = note["earlier"]
+        self.terms = note["terms"]
         self.notes = note["notes"]
 
 
@@ -120,6 +129,8 @@ def estimate(session: Session, estimation: Estimation) -> str:
     """
     session.learner = None
     session.losses = {}
+    # The last pass is told of (again), since it may have been made before anyone listened.
+    session.step_of_stage = max(0, estimation.work.number - 1)
     for listener in session.listeners:
         listener.on_start(session)
     if estimation.work.number:
@@ -143,6 +154,7 @@ def _tell(session: Session, estimation: Estimation) -> None:
     session.terms = estimation.terms
     for listener in session.listeners:
         listener.on_look(session)
+    session.end_step()
 
 
 @torch.no_grad()

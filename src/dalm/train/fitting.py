@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dalm.core import Estimator, Generative, Learner, Stage, build, config
+from dalm.core import Estimator, Generative, Learner, Stage, build, config, restore
 from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.records import read_meta
@@ -21,8 +21,8 @@ from dalm.train.interrupt import handle_interrupt
 from dalm.train.learning import learn
 from dalm.train.options import Diverged, FitOptions, with_recipe
 from dalm.train.run import Run, read_tensors
-from dalm.train.session import Listener, Session
-from dalm.train.state import State, resolved_players
+from dalm.train.session import Listener, Session, states_of
+from dalm.train.state import State, parted, resolved_players
 
 CHECKPOINT = "checkpoint.safetensors"
 STAGE_FACTS = ("steps", "batch_size", "lr", "validations", "snapshots", "precision")
@@ -77,11 +77,13 @@ class Fitting:
 
     def _start_learner(self) -> None:
         options = self._adapted(0)
+        if len(self._stages) == 1:
+            self.options = options
         if not self.group.leads:
-            self.run.meta = {"state": "running", "fit": options.to_dict()}
+            self.run.meta = {"state": "running", "fit": self.options.to_dict()}
             return
         state = State(self.run.model, options)
-        self.run = Run.create(self.folder, self.run.model, self.data, options)
+        self.run = Run.create(self.folder, self.run.model, self.data, self.options)
         self.run.update(**self._plan(0, options))
         state.save(self.checkpoint)
         self.run.publish(self.folder)
@@ -162,7 +164,9 @@ class Fitting:
         self.group.agree(0)  # the checkpoint is there
         note: dict[str, Any] = {"passes": 0}
         if self.estimation is None:
-            _, note = read_tensors(self.checkpoint)
+            tensors, note = read_tensors(self.checkpoint)
+            restore(self.run.model, parted(tensors)["model"])  # a stage sees data by those before
+            self.seconds = note.get("earlier", 0.0)
         first = note.get("stage", 0)
         with handle_interrupt() as interrupted:
             for index in range(first, len(self._stages)):
@@ -192,26 +196,23 @@ class Fitting:
             options=options,
             stage=self._stages[index],
             offset=sum(stage["steps"] for stage in done),
+            earlier=self.seconds,
         )
-
-    def _restore_listeners(self, notes: dict[str, Any]) -> None:
-        for listener in self.listeners:
-            if listener.name in notes:
-                listener.restore(notes[listener.name])
 
     def _estimate(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
         estimation = self.estimation
         if estimation is None:
             estimation = self._estimation(index)
+            estimation.earlier = self.seconds
             if "passes" in note:
                 estimation.load(self.checkpoint)
         self.estimation = None
         working = estimation
         session = self._session(index, working.options, interrupted)
-        self._restore_listeners(working.notes)
+        session.restore(working.notes)
 
         def save() -> None:
-            working.notes = session.listener_states()
+            working.notes = session.notes()
             working.save(self.checkpoint)
 
         session.save = save
@@ -239,10 +240,10 @@ class Fitting:
         session = self._session(index, options, interrupted)
         session.step_of_stage = state.step
         session.seconds = state.seconds
-        self._restore_listeners(state.notes)
+        session.restore(state.notes)
 
         def save() -> None:
-            state.notes = session.listener_states()
+            state.notes = session.notes()
             state.save(self.checkpoint)
 
         session.save = save
@@ -272,7 +273,10 @@ class Fitting:
         if self.group.leads:
             single = {"fit": options.to_dict()} if len(self._stages) == 1 else {}
             self.run.update(**single, **self._plan(index, options))
-            State(self.run.model, options, index).save(self.checkpoint)
+            state = State(self.run.model, options, index)
+            state.notes = states_of(self.listeners)
+            state.earlier = self.seconds
+            state.save(self.checkpoint)
         return options
 
     def _fail(self, state: State, error: Diverged) -> None:

@@ -73,6 +73,7 @@ def _steps(session: Session, state: State, step: Stepper) -> None:
         for listener in session.listeners:
             listener.on_step(session, played)
         _roll_back(session, state, step.group)
+        session.end_step()
 
 
 def _look(session: Session) -> None:

@@ -57,7 +57,8 @@ class LossLog(Listener):
         self._line(session, validation=round(value, 6) if math.isfinite(value) else None)
 
     def _line(self, session: Session, **content: Any) -> None:
-        start = {"step": session.step, "seconds": round(session.seconds, 3)}
+        seconds = session.earlier + session.seconds
+        start = {"step": session.step, "seconds": round(seconds, 3)}
         append_line(session.run.path / "log.jsonl", start | content)
 
 
@@ -169,15 +170,10 @@ class Checkpoints(Listener):
         """Begin to count."""
         self.saved = time.perf_counter()
 
-    def on_step(self, session: Session, played: Sequence[Played]) -> None:
+    def on_step_end(self, session: Session) -> None:
         """Save, if it is time."""
         if time.perf_counter() - self.saved > session.options.checkpoint:
             self._save(session)
-
-    def on_look(self, session: Session) -> None:
-        """Save after the pass of an estimator, if it is time."""
-        if session.learner is None:
-            self.on_step(session, ())
 
     def on_end(self, session: Session, outcome: str) -> None:
         """Save what a resume will need."""

@@ -17,6 +17,9 @@ from dalm.train.run import Run
 from dalm.train.state import State
 from dalm.train.step import Played
 
+STOP = "stop"
+"""Among the notes of listeners, why one wants to end the stage."""
+
 
 class Listener:
     """Told of a fit as it goes; override what you need.
@@ -45,6 +48,11 @@ class Listener:
     def on_event(self, session: Session, event: str, facts: Mapping[str, Any]) -> None:
         """Something worth keeping happened, such as a stop, a roll-back or an alarm."""
 
+    def on_step_end(self, session: Session) -> None:
+        """A step or pass is over, and what was asked for after it is done: weights and states of
+        listeners stay as they are until the next.
+        """
+
     def on_end(self, session: Session, outcome: str) -> None:
         """A stage ended: `done`, `stopped` or `failed`."""
 
@@ -68,6 +76,7 @@ class Session:
         options: of the stage.
         stage: the part of the family that is being fitted.
         offset: steps of the stages before.
+        earlier: seconds of the stages before.
     """
 
     run: Run
@@ -77,6 +86,7 @@ class Session:
     options: FitOptions
     stage: Stage
     offset: int = 0
+    earlier: float = 0.0
     step_of_stage: int = 0
     seconds: float = 0.0
     milestone: bool = False
@@ -109,6 +119,11 @@ class Session:
     def stopping(self) -> bool:
         """Whether no further step is to be taken."""
         return self.interrupted.is_set() or self.reason is not None
+
+    def end_step(self) -> None:
+        """Tell all listeners that a step or pass is over."""
+        for listener in self.listeners:
+            listener.on_step_end(self)
 
     def stop(self, reason: str) -> None:
         """Ask for the end of the stage after this step; what is best so far is kept.
@@ -152,6 +167,23 @@ class Session:
         self.meter.read()
         self.losses, self.terms = self.meter.means()
 
-    def listener_states(self) -> dict[str, Any]:
-        """What every listener wants back after a stop."""
-        return {one.name: state for one in self.listeners if (state := one.state())}
+    def notes(self) -> dict[str, Any]:
+        """What every listener wants back after a stop, and why one wants to end the stage."""
+        states = states_of(self.listeners)
+        return states if self.reason is None else states | {STOP: self.reason}
+
+    def restore(self, notes: Mapping[str, Any]) -> None:
+        """Take back what `notes` gave.
+
+        Args:
+            notes: of a checkpoint.
+        """
+        self.reason = notes.get(STOP)
+        for listener in self.listeners:
+            if listener.name in notes:
+                listener.restore(notes[listener.name])
+
+
+def states_of(listeners: Sequence[Listener]) -> dict[str, Any]:
+    """What listeners want back after a stop, by their names."""
+    return {listener.name: state for listener in listeners if (state := listener.state())}

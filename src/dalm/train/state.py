@@ -77,6 +77,10 @@ class State:
         family: the whole model.
         options: of the stage, its number of steps among them.
         stage: which of the family's stages.
+
+    Attributes:
+        seconds: that the steps of this stage took.
+        earlier: seconds of the stages before.
     """
 
     def __init__(self, family: Generative, options: FitOptions, stage: int = 0) -> None:
@@ -85,6 +89,7 @@ class State:
         self.stage = stage
         self.step = 0
         self.seconds = 0.0
+        self.earlier = 0.0
         self.drawn: dict[str, int] = {}
         self.model = self._part(family)
         self.players = self.model.players()
@@ -173,6 +178,7 @@ class State:
             "stage": self.stage,
             "step": self.step,
             "seconds": self.seconds,
+            "earlier": self.earlier,
             "best_value": repr(self.best_value),
             "drawn": self.drawn,
             "notes": self.notes,
@@ -185,6 +191,7 @@ class State:
         parts = parted(tensors)
         self.step = note["step"]
         self.seconds = note["seconds"]
+        self.earlier = note.get("earlier", 0.0)
         self.best_value = float(note["best_value"])
         self.drawn = note.get("drawn", {"train": self.step})
         # A checkpoint of an early version says this much of early stopping.
