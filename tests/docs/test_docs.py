@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from dalm.cli import main
+from dalm.metrics import MEASURES
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -100,6 +101,7 @@ def execute(page: Path) -> list[str]:
 def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("dalm.metrics.MEASURES", MEASURES)  # a page adds one of its own
     monkeypatch.setattr("dalm.verbs.scores.SAMPLES", 500)  # enough to see that it works
     return tmp_path
 

@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {"latent": 1, "width": 4, "depth": 1}
 
 KEYS = {
     "metric",
+    "title",
     "value",
     "low",
     "high",
@@ -110,7 +111,7 @@ def test_a_new_measure_touches_its_file_and_the_tuple(
     scores = metrics.evaluate(data.val.x[:30], data.train.x, data.test.x, data.spec)
     assert scores[0] == ROWS.score(30.0, n=30)
     assert metrics.meanings()["rows"] == "How many samples there are."
-    assert next(iter(metrics.titles().items())) == ("rows", "Rows drawn")
+    assert scores[0].title == "Rows drawn"
 
     run = dalm.fit("gaussian", data, out=tmp_path / "run", progress=False)
     found = dalm.score(run, data)
@@ -119,14 +120,14 @@ def test_a_new_measure_touches_its_file_and_the_tuple(
 
     kept = json.loads((tmp_path / "run/metrics.json").read_text())
     assert kept["scores"][0] == ROWS.score(2000.0, n=2000).to_json()
-    assert kept["titles"]["rows"] == "Rows drawn"
+    assert kept["scores"][0]["title"] == "Rows drawn"
     assert kept["explain"]["rows"] == "How many samples there are."
 
 
 def test_every_measure_says_what_it_is() -> None:
     names = [measure.name for measure in metrics.MEASURES]
     assert len(set(names)) == len(names)
-    assert len(set(metrics.titles().values())) == len(names)
+    assert len({measure.title for measure in metrics.MEASURES}) == len(names)
     assert list(metrics.meanings()) == [*names, *metrics.COSTS]
     for measure in metrics.MEASURES:
         assert measure.meaning[0].isupper(), measure.name

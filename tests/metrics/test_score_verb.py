@@ -49,8 +49,10 @@ def test_the_file_holds_the_list_of_records(scores: Scores, run: Run) -> None:
     assert kept["format"] == 2
     assert kept["scores"] == [score.to_json() for score in scores] == score_records(kept)
     assert {record["split"] for record in kept["scores"]} == {"test"}
-    assert list(kept["titles"])[:2] == ["bits_per_dim", "importance_bits_per_dim"]
-    assert set(kept["titles"]) < set(kept["explain"])
+    names = [record["metric"] for record in kept["scores"]]
+    assert names[:2] == ["bits_per_dim", "frechet"]
+    assert all(record["title"] for record in kept["scores"])
+    assert set(names) < set(kept["explain"])
     assert {"samples_per_second", "parameters", "seconds"} <= set(kept["explain"])
     assert kept["weights"] == run.meta["weights"]
 
@@ -69,7 +71,7 @@ def test_scores_print_as_a_table(scores: Scores) -> None:
 
 
 def test_the_table_gives_reasons_and_flags() -> None:
-    facts = {"metric": "kid", "unit": "squared MMD", "direction": "lower"}
+    facts = {"metric": "kid", "title": "KID", "unit": "squared MMD", "direction": "lower"}
     scores = (
         Score(value=None, n=2, note="too few rows", **facts),
         Score(value=math.inf, n=2000, note="impossible data", **facts),

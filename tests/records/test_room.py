@@ -31,7 +31,8 @@ def test_records_import_nothing_of_ours_but_errors():
         "print(*(name for name in {heavy} if name in sys.modules))",
         "print(*{n.split('.')[1] for n in sys.modules if n.startswith('dalm.')})",
     )
-    assert set(imported(code)) == {"records", "errors"}
+    # The face of dalm, which comes first, knows the names of the verbs; it imports none of them.
+    assert set(imported(code)) == {"records", "errors", "verbs"}
 
 
 @pytest.mark.parametrize("name", ["torch", "numpy"])

@@ -65,7 +65,7 @@ SCORES = {
     "seed": 0,
     "machine": {},
     "scores": [
-        {"metric": "bits_per_dim", "split": "test", "subset": None}
+        {"metric": "bits_per_dim", "title": "bits/dim", "split": "test", "subset": None}
         | metric(1.74, 0.04, label="exact", unit="bits/dim")
     ],
     "explain": {"bits_per_dim": "Bits an ideal code needs."},

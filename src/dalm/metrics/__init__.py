@@ -32,7 +32,6 @@ __all__ = [
     "evaluate",
     "meanings",
     "neighbours",
-    "titles",
 ]
 
 MEASURES: tuple[Measure, ...] = (
@@ -124,12 +123,3 @@ def meanings() -> dict[str, str]:
     'How many numbers the model learned.'
     """
     return {measure.name: measure.meaning for measure in MEASURES} | COSTS
-
-
-def titles() -> dict[str, str]:
-    """What a person calls each measure, in the order of the columns.
-
-    >>> list(titles().values())[:3]
-    ['bits/dim', 'bits/dim, tightened', 'proven']
-    """
-    return {measure.name: measure.title for measure in MEASURES}

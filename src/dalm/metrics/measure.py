@@ -51,7 +51,13 @@ class Measure:
         """
         ends = value._asdict() if isinstance(value, Interval) else {"value": value}
         return Score(
-            metric=self.name, unit=self.unit, direction=self.direction, n=n, **ends, **facts
+            metric=self.name,
+            title=self.title,
+            unit=self.unit,
+            direction=self.direction,
+            n=n,
+            **ends,
+            **facts,
         )
 
     def scores(self, evidence: Evidence) -> list[Score]:

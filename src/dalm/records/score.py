@@ -12,6 +12,22 @@ from dalm.errors import DalmError
 Direction = Literal["lower", "higher"] | float
 Json = dict[str, Any]
 
+TITLES = {
+    "bits_per_dim": "bits/dim",
+    "importance_bits_per_dim": "bits/dim, tightened",
+    "proven": "proven",
+    "frechet": "Fréchet",
+    "kid": "KID",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "c2st": "C2ST",
+    "copying": "copying",
+    "authenticity": "authenticity",
+}
+"""What format 1, whose records did not say it, called each measure, in the order of its columns."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
@@ -32,6 +48,7 @@ class Score:
         label: `"exact"`, `"bound"` or `"estimate"` for likelihoods.
         flag: a word such as `"copies"` when the measure raises an alarm.
         note: what else a reader must know.
+        title: what a person calls the measure.
 
     Raises:
         DalmError: NaN, a value outside its own interval, an unknown direction, or no value and no
@@ -55,6 +72,7 @@ class Score:
     label: str | None = None
     flag: str | None = None
     note: str = ""
+    title: str | None = None
 
     def __post_init__(self) -> None:
         numbers = [v for v in (self.low, self.value, self.high) if v is not None]
@@ -102,11 +120,12 @@ def score_records(found: Mapping[str, Any]) -> list[Json]:
     named: Json = dict(before) if isinstance(before, dict) else {}
     if isinstance(found.get("bits_per_dim"), dict):
         named = {"bits_per_dim": found["bits_per_dim"]} | named
-    start = {"split": "test", "subset": None}
+    names = [name for name in TITLES if name in named]
+    names += [name for name in named if name not in TITLES]
     return [
-        {"metric": name} | start | record
-        for name, record in named.items()
-        if isinstance(record, dict)
+        {"metric": name, "split": "test", "subset": None, "title": TITLES.get(name)} | named[name]
+        for name in names
+        if isinstance(named[name], dict)
     ]
 
 

@@ -8,26 +8,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dalm.records.score import find_score, score_records
+from dalm.records.score import TITLES, find_score, score_records
 from dalm.records.scoreboard import is_reference
 
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
 
-TITLES = {
-    "bits_per_dim": "bits/dim",
-    "importance_bits_per_dim": "bits/dim, tightened",
-    "proven": "proven",
-    "frechet": "Fréchet",
-    "kid": "KID",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "c2st": "C2ST",
-    "copying": "copying",
-    "authenticity": "authenticity",
-}
 LIKELIHOODS = ("bits_per_dim", "importance_bits_per_dim")
 SIGNS = {"bound": "≤ ", "estimate": "≈ "}
 """A bound on the log-likelihood from below bounds the bits from above."""
@@ -61,11 +47,10 @@ def number(score: Record | None, key: str = "value") -> float | None:
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
-    """Names of the metrics that any row has on the whole test split: the known ones in their
-    order, then the others as they come.
+    """Names of the metrics that any row has on the whole test split, in the order of the records.
 
-    >>> columns([{"metrics": {"mine": {"value": 1}, "kid": {"value": 2}}}])
-    ['kid', 'mine']
+    >>> columns([{"scores": [{"metric": "kid", "split": "test"}]}])
+    ['kid']
     """
     metrics: dict[str, None] = {}
     for row in rows:
@@ -74,17 +59,21 @@ def columns(rows: Sequence[Row]) -> list[str]:
             name = str(score.get("metric"))
             if find_score(scores, name):
                 metrics[name] = None
-    known = [name for name in TITLES if name in metrics]
-    return list(dict.fromkeys([*known, *metrics]))
+    return list(metrics)
 
 
-def title(metric: str) -> str:
-    """What a person calls the metric.
+def title(rows: Sequence[Row], metric: str) -> str:
+    """What a person calls a metric, as its records say.
 
-    >>> title("kid"), title("my_own")
+    Args:
+        rows: of a scoreboard.
+        metric: name of the measure.
+
+    >>> title([], "kid"), title([], "my_own")
     ('KID', 'my own')
     """
-    return TITLES.get(metric, metric.replace("_", " "))
+    said = detail(rows, metric, "title") or TITLES.get(metric)
+    return str(said or metric.replace("_", " "))
 
 
 def detail(rows: Sequence[Row], metric: str, key: str) -> Any:

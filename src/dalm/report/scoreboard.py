@@ -71,8 +71,9 @@ def _reference_body(references: Sequence[Row], metrics: Sequence[str], width: in
 def _head(rows: Sequence[Row], metric: str) -> Html:
     unit = detail(rows, metric, "unit")
     way = arrow(detail(rows, metric, "direction")).replace(" ", TIED)
-    small = tag("small", unit) if unit and unit not in title(metric) else ""
-    return tag("th", f"{title(metric)}{TIED}{way}".strip(), small, scope="col")
+    name = title(rows, metric)
+    small = tag("small", unit) if unit and unit not in name else ""
+    return tag("th", f"{name}{TIED}{way}".strip(), small, scope="col")
 
 
 def _row(row: Row, metrics: Sequence[str], winning: Sequence[str]) -> Html:
@@ -133,7 +134,7 @@ def _gaps(board: Board, metrics: Sequence[str]) -> Html:
             score = record(row, metric) or {}
             if number(score) is None and score.get("note"):
                 note = words(score["note"]).rstrip(".")
-                reasons.append((str(row.get("name")), f"{title(metric)}: {note}"))
+                reasons.append((str(row.get("name")), f"{title(board.rows, metric)}: {note}"))
     for entry, run in board.runs:
         if "metrics" in run.absent:
             reasons.append((entry.name, run.absent["metrics"]))
@@ -150,7 +151,7 @@ def meaning(board: Board) -> Html:
     entries = []
     for name in names:
         sentence = tag("dd", board.explain[name], *_measured(board.rows, name))
-        entries += [tag("dt", title(name)), sentence]
+        entries += [tag("dt", title(board.rows, name)), sentence]
     lead = "One sentence each, and what it was computed on."
     return section("What each number means", lead, tag("dl", *entries, class_="meaning"))
 

@@ -47,7 +47,7 @@ def terminal_table(rows: Sequence[Row], width: int = 120) -> Table:
             break
         if metric in shown:
             shown.remove(metric)
-            left_out.append(title(metric))
+            left_out.append(title(rows, metric))
             table = _table(rows, shown, left_out)
     return table
 
@@ -86,7 +86,7 @@ def _headed(rows: Sequence[Row], shown: Sequence[str]) -> Table:
     table.add_column("model", no_wrap=True, max_width=18)
     for metric in shown:
         way = arrow(detail(rows, metric, "direction"))
-        table.add_column(f"{title(metric)} {way}".strip(), justify="right", no_wrap=True)
+        table.add_column(f"{title(rows, metric)} {way}".strip(), justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     return table
 
@@ -123,8 +123,8 @@ def _caption(rows: Sequence[Row], left_out: Sequence[str]) -> Text:
     lines = [f"✗ {row.get('name')}: {row['error']}" for row in rows if row.get("error")]
     for row in rows:
         if not is_reference(row):
-            alarms = flags(row).items()
-            lines += [f"⚑ {row.get('name')}: {word} ({title(metric)})" for metric, word in alarms]
+            for metric, word in flags(row).items():
+                lines.append(f"⚑ {row.get('name')}: {word} ({title(rows, metric)})")
     if left_out:
         names = ", ".join(left_out)
         lines.append(f"Left out for want of room: {names}; the report has them.")

@@ -191,7 +191,7 @@ def _is_tested(row: Row) -> bool:
 
 def _evidence(row: Row) -> str:
     raised = [metric for metric, word in flags(row).items() if word == "copies"]
-    return ", ".join(f"{title(metric)} {phrase(row, metric)}" for metric in raised)
+    return ", ".join(f"{title([row], metric)} {phrase(row, metric)}" for metric in raised)
 
 
 def _calibrated(tested: Sequence[Row]) -> str:
@@ -213,7 +213,8 @@ def _alarms(rows: Sequence[Row]) -> Iterator[Finding]:
             continue
         for metric, word in flags(row).items():
             if word != "copies":
-                yield "Alarm", f"{name(row)}: {word} ({title(metric)} {phrase(row, metric)})."
+                what = f"{title([row], metric)} {phrase(row, metric)}"
+                yield "Alarm", f"{name(row)}: {word} ({what})."
 
 
 def _silent(rows: Sequence[Row]) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from dalm.codec import compress as write_archive
 from dalm.core import Bound, Density, Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
+from dalm.metrics import MEASURES
 from dalm.metrics.proven import PROVEN
 from dalm.records import Json, atomic_write, read_scores
 from dalm.records.score import Score, score_records
@@ -245,7 +246,11 @@ def _record(run: Run, data: Data, proof: Proof) -> None:
     others = [other for other in score_records(scores) if other["metric"] != PROVEN.name]
     record = _score(proof, len(data.test)).to_json()
     kept = {key: value for key, value in scores.items() if key != "metrics"}  # of format 1
-    kept |= {"format": 2, "scores": [*others, record], "proof": proof.to_json()}
+    places = {measure.name: place for place, measure in enumerate(MEASURES)}
+    scores_in_order = sorted(
+        [*others, record], key=lambda one: places.get(one["metric"], len(places))
+    )
+    kept |= {"format": 2, "scores": scores_in_order, "proof": proof.to_json()}
     run.keep_scores(kept)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from dalm.core import Density, Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError, check_seed, did_you_mean
-from dalm.metrics import evaluate, meanings, neighbours, titles
+from dalm.metrics import evaluate, meanings, neighbours
 from dalm.models import Copycat
 from dalm.records import Json, machine, read_scores, write
 from dalm.records.score import Score, find_score, score_records
@@ -78,11 +78,10 @@ class Scores(Result):
 
 
 def _row(score: Score) -> Sequence[str]:
-    title = titles().get(score.metric, score.metric)
     place = "" if score.subset is None else f" ({score.subset})"
     reason = score.note if score.value is None else ""
     return [
-        title + place,
+        (score.title or score.metric) + place,
         _value(score),
         score.unit,
         score.label or "",
@@ -181,7 +180,6 @@ def _keep(run: Run, data: Data, seed: int, speed: float, scores: list[Score]) ->
         "seed": seed,
         "machine": machine(str(run.model.device)),
         "scores": [one.to_json() for one in scores],
-        "titles": titles(),
         "explain": meanings(),
     }
     return Scores(run.path / "metrics.json", tuple(scores), run.keep_scores(record | proof))
