@@ -1,5 +1,5 @@
-"""`fit`: the same seed gives the same bits, it is the loop one would write by hand, and bad requests
-change nothing.
+"""`fit`: the same seed gives the same bits, as a loop written by hand does, and bad requests change
+nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def test_same_seed_same_bits(tmp_path, name):
 def test_the_global_generator_is_left_alone(tmp_path, name):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    legacy = np.random.get_state()[1].copy()
+    legacy = np.random.get_state()[1].copy()  # noqa: NPY002
     torch.rand(3)
     run_of(name, tmp_path / "noisy")
     torch.manual_seed(5)
