@@ -39,6 +39,7 @@ def test_a_listener_is_told_of_all_that_happens(tmp_path):
 def test_a_listener_stops_a_fit(tmp_path):
     run = mean_of(tmp_path / "run", Breaker(7), validations=0)
     assert run.meta["state"] == "done"
+    assert log_of(run)[-1]["step"] == 7
     shorter = mean_of(tmp_path / "shorter", steps=7, validations=0)
     assert weights(run) == weights(shorter)
     reasons = [event for event in lines_of(run) if event["event"] == "stop"]
@@ -80,6 +81,15 @@ def test_without_a_best_there_is_nothing_to_roll_back_to(tmp_path):
     run = mean_of(tmp_path / "run", Breaker(5, "roll_back"), validations=0)
     assert events_of(run) == ["start", "nothing to roll back to", "end"]
     assert weights(run) == weights(mean_of(tmp_path / "plain", validations=0))
+
+
+@pytest.mark.parametrize("at", [1001, 1003, 1010])
+def test_the_log_of_a_long_run_reaches_its_end_once(tmp_path, at):
+    """Lines are of several steps each, but for the last."""
+    run = mean_of(tmp_path / "run", Breaker(at), steps=1200, validations=0, snapshots=0)
+    steps = [line["step"] for line in log_of(run)]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == at
 
 
 # Listeners and kills
