@@ -328,6 +328,7 @@ def test_compare_resumes(here, tmp_path):
     assert untimed(board(again)["rows"]) == untimed(board(here / "plane")["rows"])
 
 
+@pytest.mark.slow
 def test_compare_repeats_itself_prints_the_table_and_writes_one_page(here, tmp_path, capsys):
     asked = ["--n", "500", "--families", "dcgan", "gaussian", "--steps", "5", "--seed", "3"]
     assert main(["compare", "ring8", *asked, "--out", str(tmp_path / "again")]) == 0

@@ -112,6 +112,7 @@ def test_an_option_given_twice_is_refused():
         dalm.fit("vae", "digits", latent=3, model_options={"latent": 4})
 
 
+@pytest.mark.slow
 def test_a_comparison_takes_options_of_its_data(tmp_path):
     board = dalm.compare(
         "ring8",

@@ -87,6 +87,7 @@ def test_round_trip_of_the_extremes(coder, levels):
         check(coder, np.array(symbols, dtype=np.int64), levels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coder", [coder() for coder in CODERS], ids=repr)
 def test_round_trip_of_every_symbol_of_the_largest_alphabet(coder):
     check(coder, np.random.default_rng(0).permutation(65536), 65536)

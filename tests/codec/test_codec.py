@@ -68,6 +68,7 @@ def test_a_table_leaves_constriction_as_it_went_in():
     assert claimed <= 32 * len(coder.get_compressed()) <= claimed + 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gaussian", "pixelcnn", "vae"])
 def test_files_do_not_depend_on_batch_or_threads(family):
     subject = SUBJECTS[family]

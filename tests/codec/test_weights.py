@@ -106,6 +106,7 @@ def reconfigured(content: bytes, old: bytes, new: bytes) -> bytes:
     return struct.pack("<I", len(forged)) + forged + content[4 + size :]
 
 
+@pytest.mark.slow
 def test_a_model_that_asks_for_too_much_is_refused():
     content = pack_model(single(SUBJECTS["pixelcnn"].trained(TINY)))
     for old, new, words in (
@@ -140,6 +141,7 @@ def test_a_model_inside_whose_arithmetic_fails_is_refused(width):
         list(decompress(forged, size, lambda header: model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "conditional"), [("vae", False), ("vae", True), ("pixelcnn", True)]
 )
@@ -174,6 +176,7 @@ def test_information_is_the_mean_square_of_the_score():
     assert nothing == 0
 
 
+@pytest.mark.slow
 def test_a_model_inside_costs_few_bits_a_weight():
     model = single(SUBJECTS["pixelcnn"].trained(Spec((1, 8, 8), levels=DIGITS.spec.levels)))
     x = DIGITS.test.x

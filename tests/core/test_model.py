@@ -71,7 +71,7 @@ def test_a_model_inside_a_model_is_a_module():
 
 
 def test_an_unknown_family_is_refused():
-    with pytest.raises(DalmError, match="no family 'vea' among those imported.*'vae'"):
+    with pytest.raises(DalmError, match=r"no family 'vea' among those imported.*'vae'"):
         build({"family": "vea", "spec": TINY})
 
 
@@ -94,7 +94,7 @@ def test_a_bad_number_of_samples_is_refused(n):
 
 def test_a_family_without_sampling_options_takes_none():
     with pytest.raises(
-        DalmError, match="noise has no options of sampling, got {'temperature': 0.5}"
+        DalmError, match=r"noise has no options of sampling, got \{'temperature': 0\.5\}"
     ):
         Noise(TINY).sample(2, temperature=0.5)
 
@@ -102,7 +102,7 @@ def test_a_family_without_sampling_options_takes_none():
 @pytest.mark.parametrize("y", [2, -1, "a", torch.tensor([0.5, 0.5]), [0, 1, 1]])
 def test_a_bad_class_is_refused(y):
     model = VAE(TINY, conditional=True, latent=2, width=8)
-    with pytest.raises(DalmError, match="no such class|one for each datum"):
+    with pytest.raises(DalmError, match=r"no such class|one for each datum"):
         model.sample(2, y)
 
 

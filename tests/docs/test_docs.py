@@ -106,6 +106,7 @@ def empty_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [README, *TUTORIALS], ids=lambda page: page.stem)
 def test_a_page_is_executed(page, empty_folder):
     began = time.monotonic()

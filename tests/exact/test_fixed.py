@@ -45,6 +45,7 @@ def test_output_tables_are_the_masses():
     assert torch.allclose(told, -output_head.log_prob(params, x) / math.log(2), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_tables_do_not_depend_on_which_thread_makes_them(tmp_path):
     """In a fresh process, where several threads ask for functions that nobody has tabulated yet."""
     script = """

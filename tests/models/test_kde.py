@@ -82,6 +82,7 @@ def test_kde_of_levels_is_never_a_log_of_less_than_nothing(teach, h):
     assert (found <= 1e-9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["plane", "clusters", "levels", "sparse"])
 def test_the_bandwidth_is_the_best_by_leaving_one_out(teach, case):
     random = np.random.default_rng(1)

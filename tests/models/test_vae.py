@@ -45,7 +45,7 @@ def test_the_quadrature_sums_to_one(line):
 
 
 def test_the_bounds_stand_in_their_order(line):
-    """ELBO ≤ importance bound ≤ log p(x), where the ELBO and log p(x) are exact up to quadrature."""
+    """ELBO ≤ importance bound ≤ log p(x), where the outer two are exact up to quadrature."""
     model, rows, exact, (grid, likelihoods, prior) = line
     mean, log_std = model.posterior(rows, None)
     log_q = (
@@ -162,7 +162,7 @@ def test_a_prior_over_codes_is_any_family(line):
     ids=["too many", "nan", "a list", "two layers"],
 )
 def test_bad_codes_are_refused(line, codes):
-    with pytest.raises(DalmError, match="expected (finite )?codes"):
+    with pytest.raises(DalmError, match=r"expected (finite )?codes"):
         line[0].decode(codes)
 
 

@@ -183,7 +183,7 @@ def test_a_range_in_words(bounds, words):
 
 
 def test_a_class_without_options_takes_none():
-    with pytest.raises(DalmError, match="options has no option 'temperature'. It has none"):
+    with pytest.raises(DalmError, match=r"options has no option 'temperature'\. It has none"):
         Options(temperature=1.0)
 
 

@@ -561,6 +561,7 @@ def test_discrete_samples_in_closed_form(name):
     assert near(measure(50_000, 0), truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTED)
 def test_intervals_of_counts_hold_the_truth_as_often_as_promised(name):
     check_coverage(*COUNTED[name], n=500, repetitions=500)
@@ -682,6 +683,7 @@ KNN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KNN)
 def test_intervals_of_neighbours_hold_the_truth_nearly_as_often_as_promised(name):
     """Where variance falls more slowly than 1/n at first the error is a little small: an interval

@@ -174,9 +174,10 @@ def test_the_bandwidth_search_is_resumed_to_the_same_bits(tmp_path):
     asked = FIT | {"steps": 200, "checkpoint": 1e-9}
     model = tiny("kde", MOONS, bandwidth=None)
     undisturbed = fit(model, MOONS, out=tmp_path / "whole", **asked)
+    die = AtLook(3, raise_killed)
+    model = tiny("kde", MOONS, bandwidth=None)
     with pytest.raises(Killed):
-        model = tiny("kde", MOONS, bandwidth=None)
-        fit(model, MOONS, out=tmp_path / "run", listeners=[AtLook(3, raise_killed)], **asked)
+        fit(model, MOONS, out=tmp_path / "run", listeners=[die], **asked)
     model = tiny("kde", MOONS, bandwidth=None)
     again = fit(model, MOONS, out=tmp_path / "run", resume=True, **asked)
     assert weights(again) == weights(undisturbed)

@@ -31,6 +31,7 @@ def test_ctrl_c_stops_after_the_step_under_way(tmp_path, monkeypatch):
         run = run_of("dcgan", tmp_path / "run")
     assert run.meta["state"] == "stopped"
     assert (run.path / "checkpoint.safetensors").exists()
+    assert log_of(run)[-1]["step"] == 14
     assert json.loads((run.path / "events.jsonl").read_text().splitlines()[-1])["step"] == 14
     again = run_of("dcgan", tmp_path / "run", resume=True)
     assert weights(again) == weights(whole)

@@ -39,6 +39,7 @@ def test_a_listener_is_told_of_all_that_happens(tmp_path):
 def test_a_listener_stops_a_fit(tmp_path):
     run = mean_of(tmp_path / "run", Breaker(7), validations=0)
     assert run.meta["state"] == "done"
+    assert log_of(run)[-1]["step"] == 7
     shorter = mean_of(tmp_path / "shorter", steps=7, validations=0)
     assert weights(run) == weights(shorter)
     reasons = [event for event in lines_of(run) if event["event"] == "stop"]
@@ -51,10 +52,21 @@ def lines_of(run):
 
 
 def test_a_listener_rolls_back_to_the_best_weights(tmp_path, scripted):
+    class Recorder(Listener):
+        """Keeps the weights after each step."""
+
+        def on_step_end(self, session):
+            weights_after.append(session.learner.model.mean.detach().clone())
+
+    weights_after = []
     scored = scripted([1.0, 2.0])
-    run = mean_of(tmp_path / "run", Breaker(20, "roll_back"))
+    run = mean_of(tmp_path / "run", Breaker(13, "roll_back"), Recorder())
     assert events_of(run) == ["start", "roll back", "end"]
-    assert torch.equal(run.model.mean, scored[0]["mean"])
+    best = scored[0]["mean"]
+    assert [torch.equal(mean, best) for mean in weights_after].index(True) == 9
+    assert not torch.equal(weights_after[11], best)
+    assert torch.equal(weights_after[12], best)
+    assert not torch.equal(weights_after[13], best), "training goes on"
 
 
 def test_training_goes_on_after_a_roll_back(tmp_path, scripted):
@@ -69,6 +81,15 @@ def test_without_a_best_there_is_nothing_to_roll_back_to(tmp_path):
     run = mean_of(tmp_path / "run", Breaker(5, "roll_back"), validations=0)
     assert events_of(run) == ["start", "nothing to roll back to", "end"]
     assert weights(run) == weights(mean_of(tmp_path / "plain", validations=0))
+
+
+@pytest.mark.parametrize("at", [1001, 1003, 1010])
+def test_the_log_of_a_long_run_reaches_its_end_once(tmp_path, at):
+    """Lines are of several steps each, but for the last."""
+    run = mean_of(tmp_path / "run", Breaker(at), steps=1200, validations=0, snapshots=0)
+    steps = [line["step"] for line in log_of(run)]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == at
 
 
 # Listeners and kills
@@ -90,14 +111,14 @@ def test_a_listener_s_state_comes_back(tmp_path, monkeypatch, what, saved):
 
 
 def test_a_roll_back_outlives_a_kill_that_follows_it(tmp_path, monkeypatch, scripted):
-    scripted([1.0, 2.0])
+    scripted([2.0, 1.0])
     whole = mean_of(tmp_path / "whole", Breaker(12, "roll_back"), checkpoint=1e-9)
-    scripted([1.0, 2.0])
+    scripted([2.0, 1.0])
     with monkeypatch.context() as patch:
         kill_at(patch, step=12, saved=12)
         with pytest.raises(Killed):
             mean_of(tmp_path / "killed", Breaker(12, "roll_back"), checkpoint=1e-9)
-    scripted([2.0])
+    scripted([1.0])
     breaker = Breaker(12, "roll_back")
     again = mean_of(tmp_path / "killed", breaker, checkpoint=1e-9, resume=True)
     assert weights(again) == weights(whole)

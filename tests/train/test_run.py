@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import struct
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from dalm.errors import DalmError
 from dalm.models import Noise
 from dalm.records import digest, read_meta
 from dalm.records.run import FORMAT
-from dalm.train import Options, Run
+from dalm.train import FitOptions, Run
 from dalm.train.run import read_tensors, write_tensors
 from dalm.train.state import State
 
@@ -36,6 +35,8 @@ META = {
     "machine",
     "seconds",
     "parameters",
+    "players",
+    "units",
     "error",
     "weights",
     "digest",
@@ -65,6 +66,7 @@ def rewrite(run: Path, **changes: object) -> None:
 
 def test_a_run_folder_has_these_files_and_keys(made):
     assert sorted(listing(made)) == [
+        "events.jsonl",
         "log.jsonl",
         "run.json",
         "samples",
@@ -75,7 +77,7 @@ def test_a_run_folder_has_these_files_and_keys(made):
     meta = json.loads((made / "run.json").read_text())
     assert set(meta) == META
     assert set(meta["data"]) == DATA
-    assert set(meta["fit"]) == {field.name for field in fields(Options)}
+    assert set(meta["fit"]) == set(FitOptions.declared())
     assert set(meta["machine"]) == MACHINE
     assert meta["format"] == FORMAT == 1
     assert meta["dalm"] == dalm.__version__
@@ -110,8 +112,12 @@ def test_an_unfinished_run_has_a_checkpoint_and_no_weights(tmp_path, monkeypatch
     kill_at(monkeypatch, 17, 11)
     with pytest.raises(Killed):
         run_of("vae", tmp_path / "run", checkpoint=1e-9)
-    assert {"run.json", "log.jsonl", "checkpoint.safetensors"} == set(listing(tmp_path / "run")) - {
-        "samples"
+    assert set(listing(tmp_path / "run")) - {"samples"} == {
+        "run.json",
+        "log.jsonl",
+        "events.jsonl",
+        "status.json",
+        "checkpoint.safetensors",
     }
     meta = read_meta(tmp_path / "run")
     assert set(meta) == META

@@ -120,8 +120,8 @@ def test_killed_twice_in_two_stages(tmp_path, monkeypatch):
 @pytest.mark.parametrize("checkpoint", [1e-9, 1e9])
 def test_killed_in_the_passes_of_the_second_stage(tmp_path, checkpoint):
     whole = fitted(tmp_path / "whole", "passes")
+    die = AtLook(3, raise_killed, "prior")
     with pytest.raises(Killed):
-        die = AtLook(3, raise_killed, "prior")
         fitted(tmp_path / "killed", "passes", [die], checkpoint=checkpoint)
     again = fitted(tmp_path / "killed", "passes", resume=True, checkpoint=checkpoint)
     assert weights(again) == weights(whole)

@@ -111,7 +111,8 @@ def test_each_player_has_a_decay_of_its_own():
     state.step = AVERAGE_EVERY
     state.update_ema()
     decay = min(0.9, (1 + AVERAGE_EVERY) / (10 + AVERAGE_EVERY)) ** AVERAGE_EVERY
-    critic, generator = state.average.critic.bias, state.average.generator.bias
+    critic = state.average.critic.bias
+    generator = state.average.generator.bias
     assert torch.equal(critic, torch.ones_like(critic))
     assert torch.allclose(generator, torch.full_like(generator, 1 - decay))
 

@@ -173,6 +173,7 @@ def test_bad_input_is_refused_and_leaves_nothing(here, arguments, words, capsys)
     assert listing(here) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["vae", "kde"])
 def test_a_seal_is_written_and_outlives_a_new_score(family):
     path = Path("runs") / family
@@ -209,6 +210,7 @@ def test_what_has_no_likelihood_has_a_reason(capsys):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [1, 2])
 def test_a_proof_goes_into_scores_of_either_format(tmp_path, form):
     run = dalm.train.Run.open(shutil.copytree("runs/kde", tmp_path / "kde"))
@@ -221,6 +223,7 @@ def test_a_proof_goes_into_scores_of_either_format(tmp_path, form):
         assert [record["metric"] for record in records] == ["kid", "proven"]
 
 
+@pytest.mark.slow
 def test_a_claim_that_is_too_good_gets_no_seal(tmp_path, monkeypatch):
     run = Path(shutil.copytree("runs/kde", tmp_path / "kde"))
     claim = module._claim
@@ -234,6 +237,7 @@ def test_a_claim_that_is_too_good_gets_no_seal(tmp_path, monkeypatch):
     assert main(["prove", str(run)]) == 1
 
 
+@pytest.mark.slow
 def test_a_comparison_shows_what_is_proven(tmp_path):
     board = dalm.compare(
         "digits",
@@ -263,6 +267,7 @@ def test_a_comparison_shows_what_is_proven(tmp_path):
     ).stat().st_size
 
 
+@pytest.mark.slow
 def test_codecs_put_every_coder_beside_the_proven_models(capsys):
     prove("runs/pixelcnn")
     assert main(["codecs", "digits", "--json"]) == 0
@@ -293,6 +298,7 @@ def test_codecs_put_every_coder_beside_the_proven_models(capsys):
     assert "jpeg_xl" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_codecs_tell_how_far_they_are(tmp_path):
     seen = []
     rows = codecs("digits", runs=tmp_path, progress=lambda done, total: seen.append((done, total)))
@@ -340,6 +346,7 @@ def test_no_seal_for_a_claim_that_is_no_number_or_too_small(claim):
     assert module._refusal(300, claim)
 
 
+@pytest.mark.slow
 def test_a_proof_runs_nothing_of_the_current_folder(tmp_path, monkeypatch):
     shutil.copytree("runs/kde", tmp_path / "kde")
     (tmp_path / "constriction.py").write_text("raise SystemExit('shadowed')")
@@ -391,6 +398,7 @@ assert main(["codecs", "digits"]) == 2
 """
 
 
+@pytest.mark.slow
 def test_the_core_works_without_the_extra(tmp_path):
     command = [sys.executable, "-c", WITHOUT_THE_EXTRA, str(tmp_path / "data.dalm")]
     process = subprocess.run(command, capture_output=True, text=True, check=False)

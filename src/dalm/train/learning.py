@@ -42,7 +42,8 @@ def learn(session: Session, state: State, group: Group) -> str:
     try:
         with deterministic(options):
             _steps(session, state, step)
-        session.read_losses()
+        if session.meter.waiting:
+            _look(session)
         state.check()
     except (Exception, KeyboardInterrupt):
         session.end("failed")

@@ -44,7 +44,7 @@ class LossLog(Listener):
             self._line(session, terms=session.terms)
             return
         every = max(1, (session.options.steps or 1) // LINES)
-        last = session.step_of_stage == session.options.steps
+        last = session.step_of_stage == session.options.steps or session.stopping
         if session.meter.count < every and not last:
             return
         lr = learning_rate(session.options, session.step_of_stage - 1)
