@@ -50,6 +50,7 @@ ROW = {
 }
 RECORD = {"metric", "split", "subset", "value", "low", "high", "n", "unit", "direction"} | {
     "features",
+    "title",
     "label",
     "flag",
     "note",

@@ -17,7 +17,7 @@ from dalm.train import fit
 
 
 class NaiveBayes(Density, Learner):
-    """Independent levels given the class, learned from labelled and unlabelled rows (Nigam 2000)."""
+    """Independent levels given the class, from labelled and unlabelled rows (Nigam 2000)."""
 
     family = "test-naive-bayes"
     year = 2000

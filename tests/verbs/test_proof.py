@@ -220,7 +220,7 @@ def test_a_proof_goes_into_scores_of_either_format(tmp_path, form):
     for _ in range(2):
         assert prove(run).sealed
         records = score_records(read_scores(run.path, run.meta))
-        assert [record["metric"] for record in records] == ["kid", "proven"]
+        assert [record["metric"] for record in records] == ["proven", "kid"]
 
 
 @pytest.mark.slow
