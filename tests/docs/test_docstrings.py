@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 from public_names import Public, explained, has_docstring, missing_names, public_names, unexplained
 
 NAMES = public_names()
@@ -14,12 +13,10 @@ def test_every_listed_name_exists():
     assert missing_names() == []
 
 
-@pytest.mark.xfail(reason="dalm.core.Code and Likelihood lack one; strict once they have it")
 def test_every_public_name_has_a_docstring():
     assert [public.path for public in NAMES if not has_docstring(public)] == []
 
 
-@pytest.mark.xfail(reason="17 public names lack some Args; strict once none does")
 def test_every_parameter_of_two_or_more_is_explained():
     gaps = {public.path: names for public in NAMES if (names := unexplained(public))}
     assert gaps == {}

@@ -104,7 +104,7 @@ def played(loss, **terms):
 
 
 def test_the_meter_averages_what_it_was_told():
-    meter = Meter({"loss": "nats", "heat": "kelvin"})
+    meter = Meter()
     for step, loss in enumerate((1.0, 2.0, 6.0)):
         meter.add(step + 1, played(loss, heat=10 * loss))
     meter.read()
@@ -115,7 +115,7 @@ def test_the_meter_averages_what_it_was_told():
 
 
 def test_the_meter_names_player_and_step_of_a_loss_that_is_none():
-    meter = Meter({"loss": "nats"})
+    meter = Meter()
     meter.add(4, played(1.0))
     meter.add(5, played(math.nan))
     with pytest.raises(Diverged, match=r"the loss of model was nan at step 5.*smaller lr"):
@@ -128,6 +128,6 @@ def test_a_term_without_a_unit_is_refused(tmp_path):
             for turn in super().turns(step):
                 yield Turn(turn.player, turn.loss, {"heat": turn.loss})
 
-    words = "a turn logs 'heat', and the family's `units` do not say in which unit; they know loss"
+    words = "logs 'heat', and its `units` do not say in which unit; they know loss"
     with pytest.raises(DalmError, match=words):
         fit(Careless(DIGITS.spec, at=1000), DIGITS, out=tmp_path / "run", **FIT)

@@ -48,7 +48,9 @@ class Completer(Generative):
         self.spec.check(x)
         if self.sampling is Options:
             return self._complete(x, known, labels, generator)
-        return self._complete(x, known, labels, generator, options=options)  # type: ignore[call-arg]
+        return self._complete(  # type: ignore[call-arg]
+            x, known, labels, generator, options=options
+        )
 
     def _check_given(self, n: int, values: Tensor, known: Tensor) -> None:
         shape = self.spec.shape

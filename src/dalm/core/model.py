@@ -111,6 +111,10 @@ class Generative(nn.Module, Declared, abc.ABC):
         if options and self.sampling is Options:
             raise DalmError(f"{self.family} has no options of sampling, got {options}")
         asked = self.sampling(**options)
+        if given is not None and self.conditional and y is None:
+            raise DalmError(
+                f"a conditional {self.family} fills in the entries of a class: give its label y"
+            )
         labels = self._labels_or_drawn(n, y, generator)
         with evaluating(self):
             if given is not None:
@@ -118,7 +122,9 @@ class Generative(nn.Module, Declared, abc.ABC):
             elif self.sampling is Options:
                 samples = self._sample(n, labels, generator)
             else:
-                samples = self._sample(n, labels, generator, options=asked)  # type: ignore[call-arg]
+                samples = self._sample(  # type: ignore[call-arg]
+                    n, labels, generator, options=asked
+                )
             return samples.to(self.spec.dtype)
 
     def _labels_or_drawn(

@@ -93,7 +93,8 @@ class Streams:
             raise DalmError(
                 f"there is no stream {stream!r}; there are 'train', 'labelled' and 'unlabelled'"
             )
-        x, y = self.rows.x, self.rows.y
+        x = self.rows.x
+        y = self.rows.y
         known = torch.zeros(len(x), dtype=torch.bool) if y is None else y >= 0
         mask = known if stream == "labelled" else ~known
         if not mask.any():

@@ -19,8 +19,10 @@ CHEAP = 0.1
 """Largest share of a time budget that goes into validation and snapshots."""
 WARM_UP = 0.02
 """Share of a time budget that the measured steps may take."""
-FEWEST, MOST = 5, 200
-"""Measured steps."""
+FEWEST = 5
+"""Measured steps, at least."""
+MOST = 200
+"""Measured steps, at most."""
 
 
 def budget_to_steps(

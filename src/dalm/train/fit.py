@@ -19,6 +19,7 @@ from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.records import require_absent
 from dalm.records.status import hold
+from dalm.train.checks import check_listeners
 from dalm.train.fitting import Fitting
 from dalm.train.group import Group
 from dalm.train.listeners import built_in
@@ -62,6 +63,7 @@ def fit(
             f"the model was built for {model.spec}, but the data are {data.spec}; build it from "
             "data.spec"
         )
+    check_listeners(listeners)
     options = resolve(wanted, model, len(data.train))
     group = Group.here(options.place)
     name = f"{model.family}-{data.name}"

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from dalm.core import Estimator, Generative, Learner, Stage, build, config, restore
+from dalm.core import Estimator, Generative, Learner, Stage, build, restore
 from dalm.data import Data
-from dalm.errors import DalmError
 from dalm.records import read_meta
-from dalm.train.budget import budget_to_steps
-from dalm.train.estimation import Estimation, estimate, seen
+from dalm.train.checks import check_labels, check_same
+from dalm.train.estimation import Estimation, estimate
 from dalm.train.group import Group
 from dalm.train.interrupt import handle_interrupt
 from dalm.train.learning import learn
-from dalm.train.options import Diverged, FitOptions, with_recipe
+from dalm.train.options import Diverged, FitOptions
+from dalm.train.plan import adapt_stage, noted_options, share_of, stage_notes
 from dalm.train.run import Run, read_tensors
 from dalm.train.session import Listener, Session, states_of
-from dalm.train.state import State, parted, resolved_players
+from dalm.train.state import State, parted
 
 CHECKPOINT = "checkpoint.safetensors"
-STAGE_FACTS = ("steps", "batch_size", "lr", "validations", "snapshots", "precision")
-"""What a run notes of each of several stages."""
 
 
 class Fitting:
@@ -76,7 +71,7 @@ class Fitting:
             self._start_learner()
 
     def _start_learner(self) -> None:
-        options = self._adapted(0)
+        options = adapt_stage(self.run.model, self.data, self.options, 0, self.group)
         if len(self._stages) == 1:
             self.options = options
         if not self.group.leads:
@@ -84,7 +79,7 @@ class Fitting:
             return
         state = State(self.run.model, options)
         self.run = Run.create(self.folder, self.run.model, self.data, self.options)
-        self.run.update(**self._plan(0, options))
+        self.run.update(**stage_notes(self.run.model, options, 0, self.run.meta))
         state.save(self.checkpoint)
         self.run.publish(self.folder)
 
@@ -105,42 +100,13 @@ class Fitting:
     def _stages(self) -> Sequence[Stage]:
         return self.run.model.stages()
 
-    def _share(self, options: FitOptions) -> FitOptions:
-        """The options of one stage: an equal share of the budget."""
-        count = len(self._stages)
-        if count == 1:
-            return options
-        if options.steps is not None:
-            return options.replace(steps=max(1, options.steps // count))
-        return options.replace(seconds=(options.seconds or 0.0) / count)
-
     def _estimation(self, index: int) -> Estimation:
-        options = self._share(self.options)
+        options = share_of(self.options, len(self._stages))
         stage = self._stages[index]
         if isinstance(stage.model, Learner) and options.seconds is not None:
             options = options.replace(seconds=options.seconds / 2)  # the rest is for its steps
         train = getattr(self.data, options.learn_from)
         return Estimation(self.run.model, stage, index, train, self.data.val, options)
-
-    def _adapted(self, index: int) -> FitOptions:
-        """Let a learner take scales from the data; returns its options with a number of steps."""
-        stage = self._stages[index]
-        assert isinstance(stage.model, Learner)
-        rows = seen(self.data.train, stage, torch.device("cpu"))  # they may not fit elsewhere
-        stage.model.adapt(rows.x, stage.model.condition(rows.y))
-        options = with_recipe(self._share(self.options), stage.model, len(self.data.train))
-        return budget_to_steps(self.run.model, self.data, options, index, self.group)
-
-    def _plan(self, index: int, options: FitOptions) -> dict[str, Any]:
-        """What the run notes of a stage that takes steps."""
-        model = self._stages[index].model
-        assert isinstance(model, Learner)
-        players = {"players": resolved_players(model, options), "units": dict(model.units)}
-        if len(self._stages) == 1:
-            return players
-        facts = {name: getattr(options, name) for name in STAGE_FACTS}
-        before = self.run.meta.get("stages", [])[:index]
-        return {"stages": [*before, {"name": self._stages[index].name} | facts | players]}
 
     def reopen(self, wanted: FitOptions) -> None:
         """The run that is there already, if it is the one that was asked for.
@@ -167,14 +133,27 @@ class Fitting:
             tensors, note = read_tensors(self.checkpoint)
             restore(self.run.model, parted(tensors)["model"])  # a stage sees data by those before
             self.seconds = note.get("earlier", 0.0)
+        try:
+            outcome = self._go_through(note)
+        except Diverged:
+            raise
+        except Exception as error:
+            if self.group.leads:
+                self.run.update(state="failed", error=f"{type(error).__name__}: {error}")
+            raise
+        if self.group.leads:
+            self.run.finish(outcome, self.run.model.state_dict(), self.seconds)
+
+    def _go_through(self, note: dict[str, Any]) -> str:
+        """The stages from where a checkpoint stands."""
         first = note.get("stage", 0)
+        outcome = "done"
         with handle_interrupt() as interrupted:
             for index in range(first, len(self._stages)):
                 outcome = self._stage(index, note if index == first else {}, interrupted)
                 if outcome == "stopped":
                     break
-        if self.group.leads:
-            self.run.finish(outcome, self.run.model.state_dict(), self.seconds)
+        return outcome
 
     def _stage(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
         """One stage, from its start or from where its checkpoint stands."""
@@ -233,7 +212,7 @@ class Fitting:
         self.run.update(stages=[*before, facts])
 
     def _learn(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
-        options = self._known(index) if "step" in note else self._begin(index)
+        options = self._options(index) if "step" in note else self._begin(index)
         self.group.agree(0)  # the checkpoint is there
         state = State(self.run.model, options, index)
         state.load(self.checkpoint)
@@ -257,22 +236,18 @@ class Fitting:
         state.model.load_state_dict(state.result())
         return outcome
 
-    def _known(self, index: int) -> FitOptions:
+    def _options(self, index: int) -> FitOptions:
         """The options of a stage that began before."""
-        options = self._share(self.options)
-        if len(self._stages) == 1:
-            return self.options
-        facts = dict(self.run.meta["stages"][index])
-        known = {name: facts[name] for name in STAGE_FACTS}
-        model = self._stages[index].model
-        return with_recipe(options, model, len(self.data.train)).replace(seconds=None, **known)
+        rows = len(self.data.train)
+        return noted_options(self.run.model, self.options, index, self.run.meta, rows)
 
     def _begin(self, index: int) -> FitOptions:
         """Prepare a stage that takes steps, after another one or after passes of its own."""
-        options = self._adapted(index)
+        options = adapt_stage(self.run.model, self.data, self.options, index, self.group)
         if self.group.leads:
             single = {"fit": options.to_dict()} if len(self._stages) == 1 else {}
-            self.run.update(**single, **self._plan(index, options))
+            notes = stage_notes(self.run.model, options, index, self.run.meta)
+            self.run.update(**single, **notes)
             state = State(self.run.model, options, index)
             state.notes = states_of(self.listeners)
             state.earlier = self.seconds
@@ -288,67 +263,3 @@ class Fitting:
         if self.group.leads:
             weights = self.run.model.state_dict()
             self.run.finish("failed", weights, self.seconds + seconds, str(error))
-
-
-def check_labels(model: Generative, data: Data) -> None:
-    """Raise DalmError if a conditional model would meet rows without a label.
-
-    Args:
-        model: what is to be fitted; a family says by `partial_labels` that it takes such rows.
-        data: what it would learn from.
-    """
-    y = data.train.y
-    if y is None or not model.conditional or model.partial_labels or not bool((y < 0).any()):
-        return
-    missing = int((y < 0).sum())
-    raise DalmError(
-        f"{model.family} needs a label for each row, and {missing:,} of {len(y):,} training rows "
-        "have none; leave them out, or use a family that learns from unlabelled rows too"
-    )
-
-
-def check_same(
-    folder: Path,
-    meta: dict[str, Any],
-    model: Generative,
-    data: Data,
-    wanted: FitOptions,
-    resolved: FitOptions,
-) -> None:
-    """Raise DalmError unless a run is the one that is asked for again.
-
-    Args:
-        folder: of the run.
-        meta: its description.
-        model: what is asked for.
-        data: likewise.
-        wanted: the options as the user gave them.
-        resolved: the same, filled.
-    """
-    before = meta["data"]
-    if before["fingerprint"] != data.fingerprint:
-        raise DalmError(
-            f"{folder} was fitted to other data ({before['name']}, {before['fingerprint']}), not "
-            f"to {data.fingerprint}"
-        )
-    asked = json.loads(json.dumps(config(model)))
-    if meta["model"] != asked:
-        differ = [
-            f"{name}={meta['model'].get(name)}"
-            for name, value in asked.items()
-            if meta["model"].get(name) != value
-        ]
-        raise DalmError(
-            f"{folder} holds another model: there {', '.join(differ)}; ask for the same, or choose "
-            "another folder"
-        )
-    names = {"seed", "learn_from", *wanted.given()} - {"device"}
-    planned = {"validations", "snapshots"} if wanted.seconds else set()
-    for name in sorted(names - planned):
-        started = meta["fit"].get(name, getattr(FitOptions(), name))
-        now = getattr(resolved, name)
-        if started != now:
-            raise DalmError(
-                f"{folder} was started with {name}={started}, not {now}; ask for the same, or "
-                "choose another folder"
-            )

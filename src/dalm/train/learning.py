@@ -34,7 +34,7 @@ def learn(session: Session, state: State, group: Group) -> str:
     """
     options = state.options
     session.learner = state
-    session.meter = Meter(state.model.units)
+    session.meter = Meter()
     compile_parts(state.model.train(), options)
     step = Stepper(state, session.stage, session.data.train, group)
     for listener in session.listeners:

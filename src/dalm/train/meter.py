@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from dalm.errors import DalmError
 from dalm.train.options import Diverged
 from dalm.train.state import HINT
 from dalm.train.step import Played
 
 
 class Meter:
-    """Remembers losses without waiting for the accelerator, and averages them when asked.
+    """Remembers losses without waiting for the accelerator, and averages them when asked."""
 
-    Args:
-        units: of `loss` and of each further term, as the learner declares them.
-    """
-
-    def __init__(self, units: Mapping[str, str]) -> None:
-        self.units = units
+    def __init__(self) -> None:
         self.waiting: list[tuple[int, Sequence[Played]]] = []
         self.losses: dict[str, list[float]] = {}
         self.terms: dict[str, list[float]] = {}
@@ -57,7 +51,6 @@ class Meter:
 
     def _take(self, step: int, is_loss: bool, name: str, value: float) -> None:
         if not is_loss:
-            self._check_unit(name)
             self.terms.setdefault(name, []).append(value)
             return
         if not math.isfinite(value):
@@ -66,13 +59,6 @@ class Meter:
                 f"{HINT}"
             )
         self.losses.setdefault(name, []).append(value)
-
-    def _check_unit(self, name: str) -> None:
-        if name not in self.units:
-            raise DalmError(
-                f"a turn logs {name!r}, and the family's `units` do not say in which unit; they "
-                f"know {', '.join(self.units) or 'none'}"
-            )
 
     def means(self) -> tuple[dict[str, float], dict[str, float | None]]:
         """Mean loss of each player and mean of each term since the last `reset`."""

@@ -34,19 +34,40 @@ class Listener:
         """A stage begins, or goes on after a stop."""
 
     def on_step(self, session: Session, played: Sequence[Played]) -> None:
-        """A step was taken. Its losses may still be on their way: do not wait for them here."""
+        """A step was taken. Its losses may still be on their way: do not wait for them here.
+
+        Args:
+            session: the fit under way.
+            played: its turns.
+        """
 
     def on_look(self, session: Session) -> None:
         """Losses were read, or an estimator made a pass: `session.losses` and `session.terms`."""
 
     def on_validation(self, session: Session, value: float) -> None:
-        """Validation rows were scored, in nats per datum; lower is better."""
+        """Validation rows were scored, in nats per datum; lower is better.
+
+        Args:
+            session: the fit under way.
+            value: nats per datum; lower is better.
+        """
 
     def on_snapshot(self, session: Session, samples: Tensor) -> None:
-        """Samples were drawn, from the same noise each time."""
+        """Samples were drawn, from the same noise each time.
+
+        Args:
+            session: the fit under way.
+            samples: (64, *spec.shape), on the CPU.
+        """
 
     def on_event(self, session: Session, event: str, facts: Mapping[str, Any]) -> None:
-        """Something worth keeping happened, such as a stop, a roll-back or an alarm."""
+        """Something worth keeping happened, such as a stop, a roll-back or an alarm.
+
+        Args:
+            session: the fit under way.
+            event: in a word.
+            facts: JSON values.
+        """
 
     def on_step_end(self, session: Session) -> None:
         """A step or pass is over, and what was asked for after it is done: weights and states of
@@ -54,7 +75,12 @@ class Listener:
         """
 
     def on_end(self, session: Session, outcome: str) -> None:
-        """A stage ended: `done`, `stopped` or `failed`."""
+        """A stage ended: `done`, `stopped` or `failed`.
+
+        Args:
+            session: the fit under way.
+            outcome: `done`, `stopped` or `failed`.
+        """
 
     def state(self) -> dict[str, Any]:
         """What must come back after a stop."""
@@ -62,6 +88,10 @@ class Listener:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
+
+
+def _save_nothing() -> None:
+    """Write no checkpoint: there is nothing yet to go on from."""
 
 
 @dataclass
@@ -77,6 +107,16 @@ class Session:
         stage: the part of the family that is being fitted.
         offset: steps of the stages before.
         earlier: seconds of the stages before.
+        step_of_stage: steps of this stage that are done.
+        seconds: that this stage took.
+        milestone: whether this step has a validation or a snapshot, or is the last.
+        learner: weights, averages and optimisers; `None` while an estimator makes passes.
+        losses: mean loss of each player since the last line of the log.
+        terms: mean of each further term, or what an estimator logged.
+        meter: what adds them up.
+        save: writes a checkpoint.
+        reason: why a listener wants to stop.
+        rolling_back: why a listener wants to roll back.
     """
 
     run: Run
@@ -90,14 +130,12 @@ class Session:
     step_of_stage: int = 0
     seconds: float = 0.0
     milestone: bool = False
-    """Whether this step has a validation or a snapshot, or is the last."""
     learner: State | None = None
     losses: dict[str, float] = field(default_factory=dict)
     terms: dict[str, float | None] = field(default_factory=dict)
-    meter: Meter = field(default_factory=lambda: Meter({}))
-    save: Callable[[], None] = lambda: None
+    meter: Meter = field(default_factory=Meter)
+    save: Callable[[], None] = _save_nothing
     reason: str | None = None
-    """Why a listener wants to stop."""
     rolling_back: str | None = None
 
     @property

@@ -31,7 +31,7 @@ class Played(NamedTuple):
     Args:
         player: who was stepped.
         loss: averaged over shards and processes.
-        terms: what else was logged.
+        terms: what else was logged, averaged over the shards of this process.
     """
 
     player: str
@@ -185,7 +185,21 @@ class Stepper:
         optimiser = self._optimiser(first)
         optimiser.param_groups[0]["lr"] = lr * player.lr
         optimiser.step()
-        return Played(first.player, loss, {name: v.detach() for name, v in first.log.items()})
+        return Played(first.player, loss, self._terms(turns))
+
+    def _terms(self, turns: Sequence[Turn]) -> dict[str, Tensor]:
+        """What the turns log, averaged over this process's shards."""
+        terms = {}
+        for name in turns[0].log:
+            if name not in self.state.model.units:
+                known = ", ".join(self.state.model.units) or "none"
+                raise DalmError(
+                    f"{self.state.model.family} logs {name!r}, and its `units` do not say in which "
+                    f"unit; they know {known}"
+                )
+            values = [turn.log[name].detach() for turn in turns]
+            terms[name] = values[0] if len(values) == 1 else torch.stack(values).mean()
+        return terms
 
 
 def autocast(options: FitOptions) -> torch.autocast:

@@ -1,0 +1,91 @@
+"""What is refused before a fit begins or goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dalm.core import Generative, config
+from dalm.data import Data
+from dalm.errors import DalmError
+from dalm.train.options import FitOptions
+from dalm.train.session import Listener
+
+
+def check_labels(model: Generative, data: Data) -> None:
+    """Raise DalmError if a conditional model would meet rows without a label.
+
+    Args:
+        model: what is to be fitted; a family says by `partial_labels` that it takes such rows.
+        data: what it would learn from.
+    """
+    y = data.train.y
+    if y is None or not model.conditional or model.partial_labels or not bool((y < 0).any()):
+        return
+    missing = int((y < 0).sum())
+    raise DalmError(
+        f"{model.family} needs a label for each row, and {missing:,} of {len(y):,} training rows "
+        "have none; leave them out, or use a family that learns from unlabelled rows too"
+    )
+
+
+def check_same(
+    folder: Path,
+    meta: dict[str, Any],
+    model: Generative,
+    data: Data,
+    wanted: FitOptions,
+    resolved: FitOptions,
+) -> None:
+    """Raise DalmError unless a run is the one that is asked for again.
+
+    Args:
+        folder: of the run.
+        meta: its description.
+        model: what is asked for.
+        data: likewise.
+        wanted: the options as the user gave them.
+        resolved: the same, filled.
+    """
+    _check_data(folder, meta["data"], data)
+    _check_model(folder, meta["model"], json.loads(json.dumps(config(model))))
+    names = {"seed", "learn_from", *wanted.given()} - {"device"}
+    planned = {"validations", "snapshots"} if wanted.seconds else set()
+    for name in sorted(names - planned):
+        started = meta["fit"].get(name, getattr(FitOptions(), name))
+        now = getattr(resolved, name)
+        if started != now:
+            raise DalmError(
+                f"{folder} was started with {name}={started}, not {now}; ask for the same, or "
+                "choose another folder"
+            )
+
+
+def _check_data(folder: Path, before: dict[str, Any], data: Data) -> None:
+    if before["fingerprint"] != data.fingerprint:
+        raise DalmError(
+            f"{folder} was fitted to other data ({before['name']}, {before['fingerprint']}), not "
+            f"to {data.fingerprint}"
+        )
+
+
+def _check_model(folder: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
+    differ = [f"{name}={before.get(name)}" for name in asked if before.get(name) != asked[name]]
+    if before != asked:
+        raise DalmError(
+            f"{folder} holds another model: there {', '.join(differ)}; ask for the same, or choose "
+            "another folder"
+        )
+
+
+def check_listeners(listeners: Sequence[Listener]) -> None:
+    """Raise DalmError if two listeners would keep their states under one name."""
+    names = [one.name for one in listeners if type(one).state is not Listener.state]
+    for name in names:
+        if names.count(name) > 1:
+            raise DalmError(
+                f"two listeners are called {name!r}, and the state of one would come back to the "
+                "other; give each its own `name`"
+            )
