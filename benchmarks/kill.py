@@ -12,33 +12,30 @@ done.
 from __future__ import annotations
 
 import json
+import math
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from common import PROGRAM, Json, arguments, save, table
+from common import Json, arguments, save, table
 
-STEPS = {"vae": 600, "pixelcnn": 250}
+from dalm.records.status import run_state
+
+STEPS = {"vae": 600, "pixelcnn": 250, "trio": 900, "em-mixture": 250}
+"""Steps of each fit; `trio` has three players, `em-mixture` makes passes."""
+WORKER = Path(__file__).with_name("worker.py")
+PATIENCE = 5.0
+"""Seconds within which a killed run must be seen as crashed."""
 
 
 def command(family: str, steps: int, out: Path, checkpoint: float) -> list[str]:
-    """The fit, the same each time."""
-    return [
-        PROGRAM,
-        "fit",
-        family,
-        "digits",
-        "--steps",
-        str(steps),
-        "--checkpoint",
-        str(checkpoint),
-        "--out",
-        str(out),
-        "--resume",
-    ]
+    """The fit, the same each time; it resumes what is there."""
+    words = [sys.executable, str(WORKER), family, "digits", "--steps", str(steps)]
+    return [*words, "--checkpoint", str(checkpoint), "--out", str(out)]
 
 
 def finish(words: list[str]) -> tuple[int, float]:
@@ -71,11 +68,28 @@ def left_in(out: Path) -> Json:
     }
 
 
+def seconds_to_be_seen(out: Path) -> float | None:
+    """Seconds until a killed run is said to have crashed; none if there is no run yet, or it was
+    done.
+    """
+    began = time.perf_counter()
+    if not (out / "run.json").exists():
+        return None
+    while time.perf_counter() - began < PATIENCE:
+        if run_state(out) == "crashed":
+            return time.perf_counter() - began
+        if run_state(out) == "done":
+            return None
+        time.sleep(0.05)
+    return math.inf
+
+
 def attempt(words: list[str], out: Path, moment: float, truth: bytes, tries: int = 5) -> Json:
     """Kill once at a moment, resume to the end, compare. A kill that came too late counts as not
     killed.
     """
     killed = kill_at(words, moment)
+    crash_seen = seconds_to_be_seen(out) if killed else None
     left = left_in(out)
     resumes = 0
     code = -1
@@ -90,6 +104,7 @@ def attempt(words: list[str], out: Path, moment: float, truth: bytes, tries: int
         "left": left,
         "resumes": resumes,
         "exit": code,
+        "crash_seen_after": crash_seen,
     }
     return story | {"same_bits": same, "stray_files": stray}
 
@@ -121,6 +136,8 @@ def count(attempts: list[Json]) -> Json:
         "before_folder": sum(not attempt["left"]["folder"] for attempt in killed),
         "before_first_log": sum(attempt["left"]["step"] == 0 for attempt in killed),
         "same": sum(attempt["same_bits"] for attempt in attempts),
+        "crashes_seen": sum(attempt["crash_seen_after"] is not None for attempt in killed),
+        "slowest_seen": max((attempt["crash_seen_after"] or 0 for attempt in killed), default=0),
         "stray": sum(bool(attempt["stray_files"]) for attempt in attempts),
     }
 

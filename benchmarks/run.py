@@ -18,6 +18,7 @@ ORDER = (
     "overhead",
     "pythae_vae",
     "kill",
+    "processes",
     "folder",
     "quality",
     "coders",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dalm.core import Batch, Density, Stage, Stream, Turn, evaluating
+from dalm.core import Batch, Density, Learner, Stage, Stream, Turn, evaluating
 from dalm.data import Data, Split
 from dalm.errors import DalmError, did_you_mean
 from dalm.train.batches import Streams
@@ -66,6 +66,7 @@ class Shard:
         self.cpu = options.place == "cpu"
         self.begun = False
         self.globals: Tensor | None = None
+        self.buffers: list[Tensor] = []
 
     def batch(self, stream: Stream = "train") -> Batch:
         """The next rows of a stream."""
@@ -120,15 +121,28 @@ class Stepper:
         state = self.state
         lr = learning_rate(self.options, state.step)
         shards = [Shard(state, self.streams, index, self.shards, self.stage) for index in self.mine]
+        buffers = self._buffers_of(shards)
         iterators = [state.model.turns(shard) for shard in shards]
         played: list[Played] = []
         while turn := self._turn(shards, iterators, lr):
             played.append(turn)
         state.drawn = shards[0].drawn
+        if buffers:
+            average_buffers(buffers, [shard.buffers for shard in shards])
+            exchange_buffers(state.model, buffers)
         self.group.average_buffers(state.model)
         state.step += 1
         state.update_ema()
         return played
+
+    def _buffers_of(self, shards: Sequence[Shard]) -> list[Tensor]:
+        """The model's buffers, of which each of several shards gets its own; none for one shard."""
+        if len(shards) == 1:
+            return []
+        buffers = list(self.state.model.buffers())
+        for shard in shards:
+            shard.buffers = [buffer.clone() for buffer in buffers]
+        return buffers
 
     def _turn(
         self, shards: Sequence[Shard], iterators: Sequence[Iterator[Turn]], lr: float
@@ -154,10 +168,13 @@ class Stepper:
     def _resume(self, shard: Shard, iterator: Iterator[Turn]) -> Turn | None:
         """The next turn of a shard, under its own randomness and the run's precision."""
         shard.enter()
+        if len(self.mine) > 1:
+            exchange_buffers(self.state.model, shard.buffers)
         with autocast(self.options):
             turn = next(iterator, None)
         if len(self.mine) > 1:
             shard.leave()
+            shard.buffers = list(self.state.model.buffers())
         if turn is not None and turn.player not in self.state.players:
             known = did_you_mean(turn.player, self.state.players)
             raise DalmError(
@@ -200,6 +217,33 @@ class Stepper:
             values = [turn.log[name].detach() for turn in turns]
             terms[name] = values[0] if len(values) == 1 else torch.stack(values).mean()
         return terms
+
+
+def exchange_buffers(model: Learner, buffers: Sequence[Tensor]) -> None:
+    """Put other tensors in the place of a model's buffers, such as batch statistics.
+
+    Nothing is copied: a graph that waits for its backward pass may hold what was there.
+
+    Args:
+        model: whose buffers they become.
+        buffers: in the order of `model.buffers()`.
+    """
+    names = [name for name, _ in model.named_buffers()]
+    for name, buffer in zip(names, buffers, strict=True):
+        owner, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(owner), leaf, buffer)
+
+
+def average_buffers(buffers: Sequence[Tensor], shards: Sequence[Sequence[Tensor]]) -> None:
+    """Give buffers the means of what shards made of them; counts are those of one.
+
+    Args:
+        buffers: changed in place.
+        shards: the buffers of each.
+    """
+    for buffer, *mine in zip(buffers, *shards, strict=True):
+        mean = torch.stack(mine).mean(0) if buffer.is_floating_point() else mine[0]
+        buffer.copy_(mean)
 
 
 def autocast(options: FitOptions) -> torch.autocast:
