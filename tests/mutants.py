@@ -194,6 +194,23 @@ class Stubborn(VAE):
         return self._log_prob(x, y, generator)
 
 
+class OneNoise(VAE):
+    family = "one-noise"
+
+    def bound(self, x, y, generator):
+        mean, log_std = self.posterior(x, y)
+        z = mean + log_std.exp() * torch.randn(1, self.latent, generator=generator)
+        divergence = (mean.square() + (2 * log_std).exp() - 1).sum(1) / 2 - log_std.sum(1)
+        return self.log_likelihood(x, z, y), divergence
+
+
+class WrongClass(VAE):
+    family = "wrong-class"
+
+    def _sample(self, n, y, generator):
+        return super()._sample(n, None if y is None else 1 - y, generator)
+
+
 class Misshapen(VAE):
     family = "misshapen"
 
@@ -264,6 +281,8 @@ MUTANTS = [
     ),
     Mutant(Crowded, "predictions depend on the batch", "archives_give_the_data_back"),
     Mutant(Stubborn, "more samples change nothing", "more_samples_tighten", TINY_VAE),
+    Mutant(OneNoise, "one draw of noise for all rows", "noise_is_independent", TINY_VAE),
+    Mutant(WrongClass, "samples of the other class", "samples_follow_the_bound", TINY_VAE),
     Mutant(Misshapen, "codes are not what it says", "codes_have_their_shape", TINY_VAE),
     Mutant(Blurred, "samples are mirrored", "samples_follow_the_bound", TINY_VAE),
     Mutant(Absentminded, "forgets what it tried", "passes_can_be_resumed"),

@@ -34,6 +34,14 @@ def test_mutant_is_caught(mutant):
     )
 
 
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.family.family)
+def test_what_catches_a_mutant_clears_its_parent(mutant):
+    [parent] = mutant.family.__bases__
+    case = TestCase(parent, mutant.options)
+    [check] = [check for check in checks(case) if check.name == mutant.caught_by]
+    check()  # raises AssertionError if it accuses a right family
+
+
 def test_there_are_mutants_for_every_promise():
     assert {mutant.caught_by for mutant in MUTANTS} == {check.name for check in CHECKED}
 

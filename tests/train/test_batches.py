@@ -7,7 +7,10 @@ import torch
 
 from dalm.data import Split
 from dalm.errors import DalmError
+from dalm.train import FitOptions
 from dalm.train.batches import Batches, Streams
+
+OPTIONS = FitOptions(seed=0, device="cpu")
 
 
 def numbered(n):
@@ -73,7 +76,7 @@ def streams():
     """A third of the rows have a label."""
     x = torch.arange(60)[:, None]
     y = torch.where(x[:, 0] % 3 == 0, x[:, 0] % 2, -1)
-    return Streams(Split(x, y), 10, seed=0, device="cpu")
+    return Streams(Split(x, y), 10, 1, OPTIONS)
 
 
 def test_the_stream_of_labelled_rows_holds_them_alone(streams):
@@ -93,7 +96,7 @@ def test_the_stream_of_all_rows_holds_them_all(streams):
 
 
 def test_data_without_labels_are_all_unlabelled():
-    streams = Streams(numbered(20), 10, seed=0, device="cpu")
+    streams = Streams(numbered(20), 10, 1, OPTIONS)
     assert sorted(rows_of(streams["unlabelled"], range(2))) == list(range(20))
     with pytest.raises(DalmError, match="learns from labelled rows, and the data hold none"):
         streams["labelled"]
@@ -101,7 +104,7 @@ def test_data_without_labels_are_all_unlabelled():
 
 def test_a_stream_without_rows_is_refused():
     x = torch.arange(20)[:, None]
-    streams = Streams(Split(x, x[:, 0] % 2), 10, seed=0, device="cpu")
+    streams = Streams(Split(x, x[:, 0] % 2), 10, 1, OPTIONS)
     with pytest.raises(DalmError, match="learns from unlabelled rows, and the data hold none"):
         streams["unlabelled"]
 
@@ -109,3 +112,15 @@ def test_a_stream_without_rows_is_refused():
 def test_an_unknown_stream_is_refused(streams):
     with pytest.raises(DalmError, match="no stream 'test'; there are 'train', 'labelled'"):
         streams["test"]
+
+
+def test_a_stream_that_is_smaller_than_a_batch_is_still_cut_evenly():
+    x = torch.arange(9)[:, None]
+    batches = Streams(Split(x, torch.zeros(9)), 32, 4, OPTIONS)["labelled"]
+    assert [len(batches(0, shard, 4).x) for shard in range(4)] == [2, 2, 2, 2]
+
+
+def test_a_stream_without_a_row_for_each_shard_is_refused():
+    x = torch.arange(3)[:, None]
+    with pytest.raises(DalmError, match="3 labelled rows cannot be cut into 4 shards"):
+        Streams(Split(x, torch.zeros(3)), 32, 4, OPTIONS)["labelled"]

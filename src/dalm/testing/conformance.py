@@ -76,6 +76,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[TestCase], bool], Run], ...] = (
     (("Density", "conditional"), _tiny, densities.classes_add_up),
     (("Bound",), _tiny, densities.more_samples_tighten),
     (("Bound",), _tiny, densities.samples_follow_the_bound),
+    (("Bound",), _always, densities.noise_is_independent),
     (("Autoregressive",), _always, coding.predictions_are_the_likelihood),
     (("Density",), _coded, coding.archives_give_the_data_back),
 )

@@ -10,23 +10,37 @@ import math
 import torch
 from torch import Tensor
 
-from dalm.core import Bound, Density, Spec
+from dalm.core import Bound, Density, Generative, Spec
 from dalm.testing.cases import REAL, TINY, TestCase, everything, examples
 from dalm.testing.general import as_double, generator_of
 
 CLOSE = 1e-6
 SIGMAS = 5.0
+NOISES = 32
+"""Seeds over which a stochastic bound is averaged."""
+RARE = 5
+"""What a cell of a chi-squared test must expect."""
 
 
 def mass_sums_to_one(case: TestCase) -> None:
-    """The probabilities of all data sum to one, or for a bound to at most one."""
+    """The probabilities of all data sum to one; of a bound, in the mean of its noise, to less."""
+    x = everything(TINY)
     model = _density(case, TINY)
-    _assert_sum(model.likelihood, model.log_prob(everything(TINY)))
-    assert model.log_prob(everything(TINY)).max() <= 0, "a probability exceeds one"
+    nats = _expected(model, x)
+    _assert_sum(model.likelihood, nats)
+    assert nats.max() <= 0, "a probability exceeds one"
     if case.takes_classes:
         conditional = _density(case, TINY, conditional=True)
         for k in range(TINY.classes):
-            _assert_sum(conditional.likelihood, conditional.log_prob(everything(TINY), k))
+            _assert_sum(conditional.likelihood, _expected(conditional, x, k))
+
+
+def _expected(model: Density, x: Tensor, y: int | None = None) -> Tensor:
+    """Log probabilities; those of a stochastic bound in the mean over its noise."""
+    if model.likelihood == "exact":
+        return model.log_prob(x, y)
+    draws = [model.log_prob(x, y, generator_of(seed)) for seed in range(NOISES)]
+    return torch.stack(draws).mean(0)
 
 
 def learning_helps(case: TestCase) -> None:
@@ -57,18 +71,23 @@ def samples_follow_the_mass(case: TestCase) -> None:
 
 def density_integrates_to_one(case: TestCase) -> None:
     """E over own samples of q(x) / p(x) is 1 for a normalised q that the model covers; for a bound
-    at least 1; in one, two and three dimensions.
+    at least 1; in one, two and three dimensions, and for each class.
     """
     for spec in REAL:
-        if case.suits(spec):
-            _assert_integral(_density(case, spec), spec)
+        if not case.suits(spec):
+            continue
+        _assert_integral(_density(case, spec), spec)
+        if case.takes_classes:
+            conditional = _density(case, spec, conditional=True)
+            for k in range(spec.classes):
+                _assert_integral(conditional, spec, k)
 
 
-def _assert_integral(model: Density, spec: Spec) -> None:
-    x = as_double(model.sample(20_000, generator=generator_of()))
+def _assert_integral(model: Density, spec: Spec, y: int | None = None) -> None:
+    x = as_double(model.sample(20_000, y, generator_of()))
     flat = x.flatten(1)
     q = torch.distributions.Normal(flat.mean(0), flat.std(0) / 3)
-    ratio = (q.log_prob(flat).sum(1) - model.log_prob(x)).exp()
+    ratio = (q.log_prob(flat).sum(1) - model.log_prob(x, y)).exp()
     mean = ratio.mean().item()
     error = ratio.std().item() / math.sqrt(len(ratio))
     assert error < 0.1, f"the check is too weak here: standard error {error:.3g}"
@@ -118,25 +137,40 @@ def more_samples_tighten(case: TestCase) -> None:
     assert isinstance(model, Bound)
     x = everything(TINY)
     with torch.no_grad():
-        plain = torch.stack([model.log_prob(x, generator=generator_of(k)) for k in range(50)]).mean(
-            0
-        )
-        few, many = (
-            model.importance_bound(x, samples=k, generator=generator_of()) for k in (8, 512)
-        )
-    assert few.mean() > plain.mean(), "eight samples are no better than one"
-    assert many.mean() > few.mean() - 1e-3, "512 samples are worse than 8"
+        plain = _expected(model, x)
+    draws = [model.importance_bound(x, None, 8, generator_of(seed)) for seed in range(NOISES)]
+    few = torch.stack(draws).mean(1)
+    many = model.importance_bound(x, samples=512, generator=generator_of())
+    error = few.std().item() / math.sqrt(NOISES)
+    assert few.mean() > plain.mean() - SIGMAS * error, "eight samples are worse than one"
+    assert many.mean() > few.mean() - SIGMAS * error, "512 samples are worse than 8"
+    assert many.mean() > plain.mean() + error, "512 samples are no better than one"
     total = many.exp().sum().item()
     assert abs(total - 1) < 0.02, f"with 512 samples all masses sum to {total:.4f}"
 
 
 def samples_follow_the_bound(case: TestCase) -> None:
-    """With many importance samples a bound says how often each datum is drawn."""
-    model = case.trained(TINY)
+    """With many importance samples a bound says how often each datum is drawn, of each class too."""
+    _assert_drawn(case.trained(TINY))
+    if case.takes_classes:
+        for k in range(TINY.classes):
+            _assert_drawn(case.trained(TINY, conditional=True), k)
+
+
+def _assert_drawn(model: Generative, y: int | None = None) -> None:
     assert isinstance(model, Bound)
-    nats = model.importance_bound(everything(TINY), samples=2000, generator=generator_of())
-    nats = nats - nats.logsumexp(0)
-    _assert_frequencies(model.sample(8000, generator=generator_of()), nats)
+    nats = model.importance_bound(everything(TINY), y, 2000, generator_of())
+    _assert_frequencies(model.sample(8000, y, generator_of()), nats - nats.logsumexp(0))
+
+
+def noise_is_independent(case: TestCase) -> None:
+    """Equal rows of one batch get noise of their own, and the same call the same noise."""
+    model = _density(case, case.discrete)
+    x, _ = examples(case.discrete, 1)
+    rows = x.expand(20, *x.shape[1:])
+    nats = model.log_prob(rows)
+    assert len(nats.unique()) == 20, "equal rows share the noise of a bound"
+    assert torch.equal(nats, model.log_prob(rows)), "the same call gave another bound"
 
 
 def _density(case: TestCase, spec: Spec, conditional: bool = False) -> Density:
@@ -154,19 +188,31 @@ def _assert_sum(likelihood: str, nats: Tensor) -> None:
 
 
 def _assert_frequencies(x: Tensor, nats: Tensor) -> None:
-    """Chi-squared over the likelier half of the data, the rest pooled."""
+    """Chi-squared of tiny data against the log probabilities of all of them."""
     place = TINY.levels ** torch.arange(TINY.dims - 1, -1, -1)  # type: ignore[operator]
-    found = torch.bincount((x.flatten(1).long() * place).sum(1), minlength=len(nats)).double()
-    expected = nats.double().exp() * len(x)
-    enough = expected >= 5
-    found = torch.cat([found[enough], found[~enough].sum()[None]])
-    expected = torch.cat([expected[enough], expected[~enough].sum()[None].clamp_min(1e-9)])
-    statistic = ((found - expected).square() / expected).sum().item()
+    counts = torch.bincount((x.flatten(1).long() * place).sum(1), minlength=len(nats))
+    assert_counts(counts, nats.double().exp())
+
+
+def assert_counts(counts: Tensor, chances: Tensor) -> None:
+    """Chi-squared of counts against probabilities, rare cells pooled until five are expected.
+
+    Args:
+        counts: of each cell.
+        chances: of each cell, in all one.
+    """
+    expected = chances * counts.sum()
+    order = expected.argsort()
+    pooled = int((expected[order].cumsum(0) < RARE).sum()) + 1
+    rare = order[:pooled]
+    often = order[pooled:]
+    found = torch.cat([counts[often], counts[rare].sum()[None]]).double()
+    wanted = torch.cat([expected[often], expected[rare].sum()[None]])
+    statistic = ((found - wanted).square() / wanted).sum().item()
     freedom = len(found) - 1
-    limit = (
-        freedom * (1 - 2 / (9 * freedom) + 4.5 * math.sqrt(2 / (9 * freedom))) ** 3
-    )  # Wilson & Hilferty 1931
-    assert statistic < limit, (
-        f"samples do not follow log_prob: chi-squared {statistic:.1f} at {freedom} degrees of "
-        f"freedom, limit {limit:.1f}"
+    spread = 2 / (9 * max(1, freedom))
+    limit = freedom * (1 - spread + 4.5 * math.sqrt(spread)) ** 3  # Wilson & Hilferty 1931
+    assert statistic <= limit, (
+        f"samples do not follow their probabilities: chi-squared {statistic:.1f} at {freedom} "
+        f"degrees of freedom, limit {limit:.1f}"
     )

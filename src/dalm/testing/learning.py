@@ -12,6 +12,7 @@ from dalm.core import (
     Completer,
     Density,
     Estimator,
+    Generative,
     Latent,
     Learner,
     Spec,
@@ -20,6 +21,7 @@ from dalm.core import (
     Work,
 )
 from dalm.testing.cases import TestCase, everything, examples, stepper_of
+from dalm.testing.densities import assert_counts
 from dalm.testing.general import as_double, generator_of, specs_of
 
 
@@ -130,30 +132,26 @@ def codes_have_their_shape(case: TestCase) -> None:
 
 def known_entries_stay(case: TestCase) -> None:
     """Given entries are kept, and the others are drawn as often as Bayes' rule says."""
-    spec = case.discrete
-    model = case.trained(spec)
+    _assert_completed(case.trained(case.discrete), case.discrete, None)
+    if case.takes_classes:
+        conditional = case.trained(case.discrete, conditional=True)
+        for k in range(case.discrete.classes):
+            _assert_completed(conditional, case.discrete, k)
+
+
+def _assert_completed(model: Generative, spec: Spec, y: int | None) -> None:
+    """Half of the entries known: the frequencies of all ways to fill in the rest."""
     assert isinstance(model, Completer)
+    assert isinstance(model, Density)
     known = torch.zeros(spec.shape, dtype=torch.bool)
     known.view(-1)[: spec.dims // 2] = True
-    x, _ = examples(spec, 1)
-    drawn = model.sample(2000, generator=generator_of(), given=(x[0], known))
-    assert (drawn[:, known] == x[0][known]).all(), "a known entry was changed"
+    x = examples(spec, 1)[0][0]
+    drawn = model.sample(4000, y, generator_of(), given=(x, known))
+    assert (drawn[:, known] == x[known]).all(), "a known entry was changed"
     spec.check(drawn)
-    _assert_conditional(model, drawn, x[0], known, spec)
-
-
-def _assert_conditional(
-    model: Completer, drawn: Tensor, x: Tensor, known: Tensor, spec: Spec
-) -> None:
-    """The mean of each drawn entry is that of the model's conditional, to five standard errors."""
-    assert isinstance(model, Density)
     every = everything(spec)
     fitting = every[(every[:, known] == x[known]).all(1)]
     with torch.no_grad():
-        weights = model.log_prob(fitting).double().softmax(0)
-    values = fitting[:, ~known].double()
-    mean = (weights[:, None] * values).sum(0)
-    spread = (weights[:, None] * (values - mean).square()).sum(0).sqrt()
-    away = (drawn[:, ~known].double().mean(0) - mean).abs()
-    limit = 5 * spread / len(drawn) ** 0.5 + 1e-9
-    assert (away <= limit).all(), f"drawn entries are off their conditional by {away.tolist()}"
+        chances = model.log_prob(fitting, y).double().softmax(0)
+    which = (drawn[:, None] == fitting).flatten(2).all(2).long().argmax(1)
+    assert_counts(torch.bincount(which, minlength=len(fitting)), chances)

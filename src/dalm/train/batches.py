@@ -8,6 +8,7 @@ from torch import Tensor
 from dalm.core import Batch
 from dalm.data import Split
 from dalm.errors import DalmError
+from dalm.train.options import FitOptions
 from dalm.train.seeds import derive_seed
 
 RESIDENT = 2**31
@@ -68,21 +69,33 @@ class Streams:
     Args:
         rows: all training data.
         size: rows in a batch.
-        seed: of the order.
-        device: where batches go.
+        shards: parts that each batch is cut into.
+        options: seed, and where batches go.
+        order: what the order of the rows is called beside that of the first stage.
     """
 
-    def __init__(self, rows: Split, size: int, seed: int, device: str) -> None:
+    def __init__(
+        self, rows: Split, size: int, shards: int, options: FitOptions, order: str = ""
+    ) -> None:
         self.rows = rows
         self.size = size
-        self.seed = seed
-        self.device = device
+        self.shards = shards
+        self.options = options
+        self.order = order
         self.made: dict[str, Batches] = {}
 
     def __getitem__(self, stream: str) -> Batches:
         if stream not in self.made:
             rows = self._rows(stream)
-            self.made[stream] = Batches(rows, self.size, self.seed, self.device, stream)
+            size = min(self.size, len(rows)) // self.shards * self.shards
+            if not size:
+                raise DalmError(
+                    f"{len(rows)} {stream} rows cannot be cut into {self.shards} shards; ask for "
+                    "fewer shards"
+                )
+            name = self.order + stream
+            place = self.options.place
+            self.made[stream] = Batches(rows, size, self.options.seed, place, name)
         return self.made[stream]
 
     def _rows(self, stream: str) -> Split:

@@ -64,23 +64,27 @@ class Group:
         each = count // self.size
         return range(self.rank * each, (self.rank + 1) * each)
 
-    def average(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Average the gradients of parameters, in place, and a loss over all processes.
+    def average(
+        self, parameters: Sequence[nn.Parameter], scalars: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Average gradients, in place, and scalars over all processes, by one all-reduce.
 
         Args:
             parameters: whose `grad` is averaged.
-            loss: a scalar.
+            scalars: a loss and what is logged beside it.
         """
         if self.size == 1:
-            return loss
+            return list(scalars)
         gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().flatten()])
+        told = [scalar.detach().reshape(1).to(parameters[0].dtype) for scalar in scalars]
+        flat = torch.cat([*(g.flatten() for g in gradients), *told])
         torch.distributed.all_reduce(flat)
         flat /= self.size
-        parts = flat[:-1].split([g.numel() for g in gradients])
+        sizes = [g.numel() for g in gradients]
+        *parts, means = flat.split([*sizes, len(told)])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
-        return flat[-1]
+        return list(means)
 
     def average_buffers(self, model: nn.Module) -> None:
         """Average running statistics, which each process keeps of its own shards."""

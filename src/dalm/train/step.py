@@ -31,7 +31,7 @@ class Played(NamedTuple):
     Args:
         player: who was stepped.
         loss: averaged over shards and processes.
-        terms: what else was logged, averaged over the shards of this process.
+        terms: what else was logged, averaged likewise.
     """
 
     player: str
@@ -114,7 +114,8 @@ class Stepper:
                 f"a batch of {size} cannot be cut into {self.shards} equal shards; ask for a "
                 f"multiple of {self.shards}"
             )
-        self.streams = Streams(rows, size, self.options.seed, self.options.place)
+        order = "" if not state.stage else f"{stage.name}/"
+        self.streams = Streams(rows, size, self.shards, self.options, order)
 
     def __call__(self) -> list[Played]:
         """Take a step; returns the turns that were played."""
@@ -194,19 +195,16 @@ class Stepper:
         first = turns[0]
         player = self.state.players[first.player]
         parameters = self._parameters(first)
-        losses = [turn.loss.detach() for turn in turns]
-        loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
-        loss = self.group.average(parameters, loss)
+        loss, *terms = self.group.average(parameters, self._scalars(turns))
         if clip := self.state.clip(player):
             torch.nn.utils.clip_grad_norm_(parameters, clip)
         optimiser = self._optimiser(first)
         optimiser.param_groups[0]["lr"] = lr * player.lr
         optimiser.step()
-        return Played(first.player, loss, self._terms(turns))
+        return Played(first.player, loss, dict(zip(first.log, terms, strict=True)))
 
-    def _terms(self, turns: Sequence[Turn]) -> dict[str, Tensor]:
-        """What the turns log, averaged over this process's shards."""
-        terms = {}
+    def _scalars(self, turns: Sequence[Turn]) -> list[Tensor]:
+        """The loss and what else the turns log, averaged over this process's shards."""
         for name in turns[0].log:
             if name not in self.state.model.units:
                 known = ", ".join(self.state.model.units) or "none"
@@ -214,9 +212,10 @@ class Stepper:
                     f"{self.state.model.family} logs {name!r}, and its `units` do not say in which "
                     f"unit; they know {known}"
                 )
-            values = [turn.log[name].detach() for turn in turns]
-            terms[name] = values[0] if len(values) == 1 else torch.stack(values).mean()
-        return terms
+        rows = [[turn.loss.detach(), *(v.detach() for v in turn.log.values())] for turn in turns]
+        if len(rows) == 1:
+            return rows[0]
+        return [torch.stack(column).mean() for column in zip(*rows, strict=True)]
 
 
 def exchange_buffers(model: Learner, buffers: Sequence[Tensor]) -> None:
