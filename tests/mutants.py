@@ -234,6 +234,18 @@ class Absentminded(KDE):
         yield from super().passes(work)
 
 
+class OffTheRecord(KDE):
+    family = "off-the-record"
+    tried = None
+
+    def passes(self, work):
+        self.tried = self.tried or []
+        for terms in super().passes(work):
+            self.tried.append(terms["bandwidth"])
+            yield terms
+        self.width.fill_(self.tried[0] if self.tried else 9.0)
+
+
 class Overwriting(Histogram):
     family = "overwriting"
 
@@ -286,6 +298,7 @@ MUTANTS = [
     Mutant(Misshapen, "codes are not what it says", "codes_have_their_shape", TINY_VAE),
     Mutant(Blurred, "samples are mirrored", "samples_follow_the_bound", TINY_VAE),
     Mutant(Absentminded, "forgets what it tried", "passes_can_be_resumed"),
+    Mutant(OffTheRecord, "remembers outside its buffers", "passes_can_be_resumed"),
     Mutant(Overwriting, "known entries are drawn anew", "known_entries_stay"),
     Mutant(Unseeded, "noise that no seed decides", "steps_repeat_themselves", TINY_VAE),
     Mutant(Careless, "accepts classes that the data do not have", "refuses_bad_input"),

@@ -16,7 +16,7 @@ import numbers
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self, Union, dataclass_transform
 
 from dalm.errors import DalmError, did_you_mean, is_integer
@@ -94,8 +94,10 @@ class Option:
         plain = _plain(value)
         if not any(_fits(plain, kind) for kind in self.kinds):
             raise DalmError(f"{owner}'s {self.name} is {self._expected()}, got {value!r}")
-        if isinstance(plain, int | float) and not isinstance(plain, bool) and not self._in(plain):
-            raise DalmError(f"{owner}'s {self.name} is {self.range}, got {value}")
+        for entry in plain if isinstance(plain, tuple) else (plain,):
+            number = isinstance(entry, int | float) and not isinstance(entry, bool)
+            if number and not self._in(entry):
+                raise DalmError(f"{owner}'s {self.name} is {self.range}, got {value}")
         return plain
 
     def _in(self, value: float) -> bool:
@@ -140,6 +142,8 @@ def _number(end: float) -> str:
 
 def _plain(value: Any) -> Any:
     """NumPy's numbers as Python's, which JSON takes; lists as tuples."""
+    if type(value).__name__ == "bool":  # NumPy's has the same name, and is no bool
+        return bool(value)
     if is_integer(value):
         return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
@@ -217,6 +221,8 @@ def _declared(cls: Any) -> dict[str, Option]:
         for name, one in _own(part).items():
             facts = {f: getattr(one, f) for f in ("at_least", "above", "at_most", "below")}
             found[name] = Option(one.meaning, one.default, **facts, name=name, kind=hints[name])
+        for name in found.keys() & vars(part).keys() - _own(part).keys():
+            found[name] = replace(found[name], default=vars(part)[name])
     return found
 
 

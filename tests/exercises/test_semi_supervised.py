@@ -83,7 +83,7 @@ def test_unlabelled_rows_help(tenth, tmp_path):
 def test_a_family_that_needs_all_labels_says_so(tenth, tmp_path):
     from dalm.models import VAE
 
-    with pytest.raises(DalmError, match=r"990 of 1,100 training rows have none"):
+    with pytest.raises(DalmError, match=r"990 of 1,100 rows of train have none"):
         fit(VAE(tenth.spec, conditional=True), tenth, out=tmp_path / "run", progress=False)
     assert not list(tmp_path.iterdir())
 

@@ -220,7 +220,7 @@ def test_a_learner_that_cannot_start_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_conditional_model_refuses_rows_without_a_label(tmp_path, part_labelled):
     model = tiny("vae", part_labelled, conditional=True)
-    words = r"vae needs a label for each row, and 133 of 200 training rows have none"
+    words = r"vae needs a label for each row, and 133 of 200 rows of train have none"
     with pytest.raises(DalmError, match=words):
         fit(model, part_labelled, out=tmp_path / "run", **FIT)
     assert listing(tmp_path) == {}

@@ -133,7 +133,7 @@ def test_resume_of_nothing_starts_and_of_a_finished_run_returns_it(tmp_path):
         ({"lr": 1e-5}, "lr="),
         ({"steps": 21}, "steps=20"),
         ({"seed": 1}, "seed=0"),
-        ({"shards": 2}, "shards=None, not 2"),
+        ({"shards": 2}, "shards=1, not 2"),
         ({"own": {"latent": 3}}, "latent=2"),
         ({"own": {"conditional": True}}, "conditional=False"),
     ],

@@ -133,10 +133,9 @@ def test_the_best_average_is_a_copy(played):
 
 
 def test_rolling_back_takes_the_best_weights_and_forgets_the_moments(played):
-    assert not played.roll_back(), "nothing was validated yet"
     played.keep_best(2.0)
     steps_of(played)()
-    assert played.roll_back()
+    played.roll_back()
     for part in (played.model, played.average):
         weights = part.state_dict()
         assert all(torch.equal(value, weights[name]) for name, value in played.best.items())

@@ -16,10 +16,11 @@ from dalm.errors import DalmError
 from dalm.models import DCGAN, VAE
 from dalm.testing.general import generator_of
 from dalm.train import FitOptions
+from dalm.train.looks import SCORED, snapshot, validate
 from dalm.train.options import resolve
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
-from dalm.train.step import SCORED, Shard, Stepper, snapshot, validate
+from dalm.train.step import Shard, Stepper
 
 
 def stepper_of(model, rows=MOONS.train, **asked):

@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     if argv is None:
         signal.signal(signal.SIGTERM, _stop)
     arguments = sys.argv[1:] if argv is None else argv
+    if os.environ.get("RANK", "0") != "0":  # of torchrun: the first process speaks for all
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         code = _answer(arguments)
         sys.stdout.flush()  # here a reader that has left is noticed

@@ -61,6 +61,8 @@ def say_fit(run: Any) -> int:
             file=sys.stderr,
         )
         return 130
+    if run.meta.get("ended"):
+        print(f"Ended early, {run.meta['ended']}")
     print(
         f"{run.path}  {run.model.family} on {run.meta['data']['name']}: "
         f"{run.meta['parameters']:,} parameters, {run.meta['seconds']:.1f} s"

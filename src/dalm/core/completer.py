@@ -39,13 +39,16 @@ class Completer(Generative):
         given: tuple[Tensor, Tensor],
         options: Options,
     ) -> Tensor:
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise DalmError(f"what is given are values and a mask; got {type(given).__name__}")
         values, known = given
         self._check_given(n, values, known)
         values = values.to(self.device)
         known = known.to(self.device)
         shape = self.spec.shape
-        x = torch.where(known, values, 0).to(self.spec.dtype).expand(n, *shape).clone()
+        x = values.where(known, torch.zeros_like(values)).expand(n, *shape)
         self.spec.check(x)
+        x = x.to(self.spec.dtype).clone()
         if self.sampling is Options:
             return self._complete(x, known, labels, generator)
         return self._complete(  # type: ignore[call-arg]

@@ -135,7 +135,7 @@ class Learner(Generative):
 
     def players(self) -> dict[str, Player]:
         """Who is optimised, by name: one player with all parameters, unless a family says else."""
-        return {"model": Player(self.parameters())}
+        return {"model": Player(p for p in self.parameters() if p.requires_grad)}
 
     @abc.abstractmethod
     def turns(self, step: Step) -> Iterator[Turn]:

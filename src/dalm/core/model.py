@@ -98,8 +98,8 @@ class Generative(nn.Module, Declared, abc.ABC):
             y: class label or (n,) labels; `None` draws them from the class prior. Only for
                 conditional models.
             generator: source of randomness, on the model's device.
-            given: known entries, for models that can fill in the rest: values and a mask that is
-                true where they are known, (*spec.shape) or (n, *spec.shape) each.
+            given: known entries, for models that can fill in the rest: values, (*spec.shape) or
+                (n, *spec.shape), and a mask (*spec.shape) that is true where they are known.
             **options: those of the family's `sampling`.
 
         Raises:

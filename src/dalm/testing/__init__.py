@@ -1,8 +1,8 @@
 """The conformance suite that every family passes, yours too.
 
-from dalm.testing import Subject, checks
+from dalm.testing import TestCase, checks
 
-@pytest.mark.parametrize("check", checks(Subject(MyFamily)), ids=lambda check: check.name)
+@pytest.mark.parametrize("check", checks(TestCase(MyFamily)), ids=lambda check: check.name)
 def test_my_family(check):
 check()
 """

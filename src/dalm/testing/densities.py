@@ -150,7 +150,7 @@ def more_samples_tighten(case: TestCase) -> None:
 
 
 def samples_follow_the_bound(case: TestCase) -> None:
-    """With many importance samples a bound says how often each datum is drawn, of each class too."""
+    """With many importance samples a bound says how often data are drawn, of each class too."""
     _assert_drawn(case.trained(TINY))
     if case.takes_classes:
         for k in range(TINY.classes):

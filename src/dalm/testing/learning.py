@@ -19,6 +19,9 @@ from dalm.core import (
     Stream,
     Turn,
     Work,
+    build,
+    config,
+    restore,
 )
 from dalm.testing.cases import TestCase, everything, examples, stepper_of
 from dalm.testing.densities import assert_counts
@@ -85,34 +88,44 @@ def steps_repeat_themselves(case: TestCase) -> None:
 
 
 def passes_can_be_resumed(case: TestCase) -> None:
-    """An estimator that is stopped after each pass and called again learns the same bits."""
+    """Stopped after each pass, saved, rebuilt and called again, it learns the same bits."""
     spec = case.discrete
-    x, y = examples(spec)
-    models = []
+    rows = Batch(*examples(spec))
+    states = []
     for interrupted in (False, True):
         model = case.make(spec).double()
         assert isinstance(model, Estimator)
-        _make_passes(model, Work(Batch(x, y), Batch(x, y)), interrupted)
-        models.append(model)
-    whole, parts = (model.state_dict() for model in models)
+        states.append(_make_passes(model, Work(rows, rows), interrupted).state_dict())
+    whole, parts = states
     differ = [name for name, value in whole.items() if not torch.equal(value, parts[name])]
     assert not differ, f"stopped and resumed, it learns something else: {differ}"
 
 
-def _make_passes(model: Estimator, work: Work, interrupted: bool) -> None:
-    """All passes; if interrupted, by a new call for each."""
+def _make_passes(model: Estimator, work: Work, interrupted: bool) -> Estimator:
+    """The model after all passes; if interrupted, rebuilt from its state before each."""
     passes: Iterator[Mapping[str, float]] = iter(())
     for number in range(200):
         work.number = number
         work.generator.manual_seed(number)
+        if interrupted and number:
+            model = _rebuilt(model)
         if interrupted or not number:
             passes = iter(model.passes(work))
         terms = next(passes, None)
         if terms is None:
-            return
+            return model
         missing = set(terms) - set(model.units)
         assert not missing, f"`units` do not say in which unit {sorted(missing)} are"
     raise AssertionError("an estimator does not come to an end in 200 passes")
+
+
+def _rebuilt(model: Estimator) -> Estimator:
+    """What a checkpoint brings back of a model."""
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    again = build(config(model)).double()
+    restore(again, state)
+    assert isinstance(again, Estimator)
+    return again
 
 
 def codes_have_their_shape(case: TestCase) -> None:

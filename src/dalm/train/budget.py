@@ -11,9 +11,10 @@ import numpy as np
 from dalm.core import Generative
 from dalm.data import Data
 from dalm.train.group import Group
+from dalm.train.looks import snapshot, validate
 from dalm.train.options import FitOptions
 from dalm.train.state import State
-from dalm.train.step import Stepper, snapshot, validate
+from dalm.train.step import Stepper
 
 CHEAP = 0.1
 """Largest share of a time budget that goes into validation and snapshots."""
@@ -46,7 +47,7 @@ def budget_to_steps(
     times: list[float] = []
     spent = 0.0
     while len(times) < FEWEST or (spent < WARM_UP * options.seconds and len(times) < MOST):
-        times.append(duration(lambda: step()[0].loss.item()))
+        times.append(duration(lambda: [turn.loss.item() for turn in step()]))
         (spent,) = group.agree(sum(times))
     looking = duration(lambda: validate(state, step.stage, data))
     showing = duration(lambda: snapshot(state))

@@ -7,26 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dalm.core import Generative, config
+from dalm.core import Estimator, Generative, config
 from dalm.data import Data
 from dalm.errors import DalmError
+from dalm.train.group import Group
 from dalm.train.options import FitOptions
 from dalm.train.session import Listener
 
 
-def check_labels(model: Generative, data: Data) -> None:
+def check_labels(model: Generative, data: Data, split: str) -> None:
     """Raise DalmError if a conditional model would meet rows without a label.
 
     Args:
         model: what is to be fitted; a family says by `partial_labels` that it takes such rows.
         data: what it would learn from.
+        split: which part of them.
     """
-    y = data.train.y
+    y = getattr(data, split).y
     if y is None or not model.conditional or model.partial_labels or not bool((y < 0).any()):
         return
     missing = int((y < 0).sum())
     raise DalmError(
-        f"{model.family} needs a label for each row, and {missing:,} of {len(y):,} training rows "
+        f"{model.family} needs a label for each row, and {missing:,} of {len(y):,} rows of {split} "
         "have none; leave them out, or use a family that learns from unlabelled rows too"
     )
 
@@ -80,8 +82,28 @@ def _check_model(folder: Path, before: dict[str, Any], asked: dict[str, Any]) ->
         )
 
 
+def check_group(model: Generative, group: Group) -> None:
+    """Raise DalmError if several processes would train what one process must.
+
+    Args:
+        model: what is to be fitted.
+        group: the processes.
+    """
+    if group.size > 1 and any(isinstance(stage.model, Estimator) for stage in model.stages()):
+        raise DalmError(
+            f"{model.family} learns by passes of its own, in one process; start it without torchrun"
+        )
+
+
 def check_listeners(listeners: Sequence[Listener]) -> None:
-    """Raise DalmError if two listeners would keep their states under one name."""
+    """Raise DalmError unless all are listeners, and no two keep their states under one name."""
+    if not isinstance(listeners, list | tuple):
+        raise DalmError(f"listeners are a list of them, got {type(listeners).__name__}")
+    for one in listeners:
+        if not isinstance(one, Listener):
+            raise DalmError(
+                f"a listener is an object of a class that inherits dalm.train.Listener, got {one!r}"
+            )
     names = [one.name for one in listeners if type(one).state is not Listener.state]
     for name in names:
         if names.count(name) > 1:

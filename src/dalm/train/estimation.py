@@ -56,6 +56,7 @@ class Estimation:
         self.earlier = 0.0
         self.terms: dict[str, float | None] = {}
         self.over = False
+        self.told = False
         device = stage.model.device
         self.work = Work(seen(train, stage, device), seen(validation, stage, device))
         self.notes: dict[str, Any] = {}
@@ -88,8 +89,9 @@ class Estimation:
 
     def exhausted(self) -> bool:
         """Whether the budget is used up."""
-        if self.options.steps is not None:
-            return self.work.number >= self.options.steps
+        most = self.options.passes or self.options.steps
+        if most is not None:
+            return self.work.number >= most
         return self.options.seconds is not None and self.seconds >= self.options.seconds
 
     def save(self, path: Path) -> None:
@@ -101,6 +103,7 @@ class Estimation:
             "seconds": self.seconds,
             "earlier": self.earlier,
             "terms": self.terms,
+            "told": self.told,
             "notes": self.notes,
         }
         parts = {"model": self.family.state_dict(), "memory": self.work.memory}
@@ -117,6 +120,7 @@ class Estimation:
         self.seconds = note["seconds"]
         self.earlier = note["earlier"]
         self.terms = note["terms"]
+        self.told = note["told"]
         self.notes = note["notes"]
 
 
@@ -129,13 +133,14 @@ def estimate(session: Session, estimation: Estimation) -> str:
     """
     session.learner = None
     session.losses = {}
-    # The last pass is told of (again), since it may have been made before anyone listened.
-    session.step_of_stage = max(0, estimation.work.number - 1)
-    for listener in session.listeners:
-        listener.on_start(session)
-    if estimation.work.number:
-        _tell(session, estimation)
+    # The first pass may have been made before anyone listened.
+    unheard = bool(estimation.work.number) and not estimation.told
+    session.step_of_stage = estimation.work.number - unheard
     try:
+        for listener in session.listeners:
+            listener.on_start(session)
+        if unheard:
+            _tell(session, estimation)
         while not (estimation.over or estimation.exhausted() or session.stopping):
             if estimation.step():
                 _tell(session, estimation)
@@ -152,9 +157,13 @@ def _tell(session: Session, estimation: Estimation) -> None:
     session.step_of_stage = estimation.work.number
     session.seconds = estimation.seconds
     session.terms = estimation.terms
+    estimation.told = True
     for listener in session.listeners:
         listener.on_look(session)
     session.end_step()
+    if session.rolling_back is not None:
+        session.event("nothing to roll back to", reason=session.rolling_back)
+        session.rolling_back = None
 
 
 @torch.no_grad()

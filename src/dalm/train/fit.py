@@ -19,7 +19,7 @@ from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.records import require_absent
 from dalm.records.status import hold
-from dalm.train.checks import check_listeners
+from dalm.train.checks import check_group, check_listeners
 from dalm.train.fitting import Fitting
 from dalm.train.group import Group
 from dalm.train.listeners import built_in
@@ -66,6 +66,8 @@ def fit(
     check_listeners(listeners)
     options = resolve(wanted, model, len(data.train))
     group = Group.here(options.place)
+    options = options.replace(shards=options.shards or group.size)
+    check_group(model, group)
     name = f"{model.family}-{data.name}"
     with contextlib.ExitStack() as stack, torch.random.fork_rng():
         folder = stack.enter_context(_reserved(out, resume, name, group))
@@ -91,25 +93,11 @@ def _reserved(out: str | Path | None, resume: bool, name: str, group: Group) -> 
         folder = Path(out)
         if not (resume and folder.exists()):
             require_absent(folder)
-        with _parents(folder), hold(folder):
+        with hold(folder):
             yield folder
         return
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_parents(Path(f"runs/{name}")))
         yield next(path for k in range(1, 10**6) if (path := _free(stack, f"runs/{name}-{k}")))
-
-
-@contextlib.contextmanager
-def _parents(folder: Path) -> Iterator[None]:
-    """The folders above a run; those that were made for it go again if nothing came into them."""
-    made = [path for path in folder.absolute().parents if not path.exists()]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        for path in made:
-            with contextlib.suppress(OSError):
-                path.rmdir()
 
 
 def _free(stack: contextlib.ExitStack, name: str) -> Path | None:

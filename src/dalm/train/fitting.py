@@ -62,7 +62,7 @@ class Fitting:
     def start(self) -> None:
         """A new run; it appears under its name when it can be resumed, or is done."""
         model = self.run.model
-        check_labels(model, self.data)
+        check_labels(model, self.data, self.options.learn_from)
         model.to(self.options.place)
         first = model.stages()[0].model
         if isinstance(first, Estimator):
@@ -103,10 +103,19 @@ class Fitting:
     def _estimation(self, index: int) -> Estimation:
         options = share_of(self.options, len(self._stages))
         stage = self._stages[index]
-        if isinstance(stage.model, Learner) and options.seconds is not None:
-            options = options.replace(seconds=options.seconds / 2)  # the rest is for its steps
+        if isinstance(stage.model, Learner):
+            seconds = options.seconds and options.seconds / 2  # the rest is for its steps
+            passes = options.passes or self._passes(index) or None
+            options = options.replace(seconds=seconds, steps=None, passes=passes)
         train = getattr(self.data, options.learn_from)
         return Estimation(self.run.model, stage, index, train, self.data.val, options)
+
+    def _passes(self, index: int) -> int:
+        """The passes that a stage is known to have made."""
+        if len(self._stages) == 1:
+            return int(self.run.meta.get("passes", 0))
+        stages = self.run.meta.get("stages", [])
+        return int(stages[index].get("passes", 0)) if index < len(stages) else 0
 
     def reopen(self, wanted: FitOptions) -> None:
         """The run that is there already, if it is the one that was asked for.
@@ -143,6 +152,9 @@ class Fitting:
             raise
         if self.group.leads:
             self.run.finish(outcome, self.run.model.state_dict(), self.seconds)
+        self.group.agree(0)  # the run is closed
+        if not self.group.leads:
+            self.run.meta = read_meta(self.folder)
 
     def _go_through(self, note: dict[str, Any]) -> str:
         """The stages from where a checkpoint stands."""
@@ -174,7 +186,7 @@ class Fitting:
             interrupted=interrupted,
             options=options,
             stage=self._stages[index],
-            offset=sum(stage["steps"] for stage in done),
+            offset=sum(stage["steps"] + stage.get("passes", 0) for stage in done),
             earlier=self.seconds,
         )
 
@@ -208,7 +220,7 @@ class Fitting:
             self.run.update(passes=passes)
             return
         before = self.run.meta.get("stages", [])[:index]
-        facts = {"name": self._stages[index].name, "steps": passes}
+        facts = {"name": self._stages[index].name, "steps": 0, "passes": passes}
         self.run.update(stages=[*before, facts])
 
     def _learn(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
@@ -217,6 +229,7 @@ class Fitting:
         state = State(self.run.model, options, index)
         state.load(self.checkpoint)
         session = self._session(index, options, interrupted)
+        session.offset += self._passes(index)  # of a family that made some before its steps
         session.step_of_stage = state.step
         session.seconds = state.seconds
         session.restore(state.notes)
@@ -234,6 +247,9 @@ class Fitting:
         self.seconds += state.seconds
         state.model.eval()
         state.model.load_state_dict(state.result())
+        self.group.share(state.model)
+        if session.reason is not None and self.group.leads:
+            self.run.update(ended=f"at step {session.step} of {session.steps}: {session.reason}")
         return outcome
 
     def _options(self, index: int) -> FitOptions:
@@ -245,7 +261,8 @@ class Fitting:
         """Prepare a stage that takes steps, after another one or after passes of its own."""
         options = adapt_stage(self.run.model, self.data, self.options, index, self.group)
         if self.group.leads:
-            single = {"fit": options.to_dict()} if len(self._stages) == 1 else {}
+            whole = options.replace(seconds=self.options.seconds)
+            single = {"fit": whole.to_dict()} if len(self._stages) == 1 else {}
             notes = stage_notes(self.run.model, options, index, self.run.meta)
             self.run.update(**single, **notes)
             state = State(self.run.model, options, index)

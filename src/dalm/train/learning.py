@@ -10,12 +10,13 @@ import torch
 
 from dalm.train.budget import compile_parts
 from dalm.train.group import Group
+from dalm.train.looks import snapshot, validate
 from dalm.train.meter import Meter
 from dalm.train.options import FitOptions
 from dalm.train.schedule import evenly
 from dalm.train.session import Session
 from dalm.train.state import State
-from dalm.train.step import Stepper, snapshot, validate
+from dalm.train.step import Stepper
 
 LOOK_EVERY = 10
 """Steps between looks at the losses: each look waits for the accelerator."""
@@ -37,9 +38,9 @@ def learn(session: Session, state: State, group: Group) -> str:
     session.meter = Meter()
     compile_parts(state.model.train(), options)
     step = Stepper(state, session.stage, session.data.train, group)
-    for listener in session.listeners:
-        listener.on_start(session)
     try:
+        for listener in session.listeners:
+            listener.on_start(session)
         with deterministic(options):
             _steps(session, state, step)
         if session.meter.waiting:
@@ -105,8 +106,11 @@ def _roll_back(session: Session, state: State, group: Group) -> None:
         return
     reason = session.rolling_back
     session.rolling_back = None
-    done = state.roll_back()
-    group.share(state.model)
+    done = any(group.agree(bool(state.best)))
+    if done:
+        state.roll_back()
+        group.share(state.model)
+        group.share(state.average)
     session.event("roll back" if done else "nothing to roll back to", reason=reason)
 
 

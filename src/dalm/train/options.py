@@ -32,6 +32,12 @@ class FitOptions(Options, owner="fit"):
         default=None,
         at_least=1,
     )
+    passes: int | None = option(
+        "most passes of an estimator that takes steps afterwards; of one that does not, `steps` "
+        "says it",
+        default=None,
+        at_least=1,
+    )
     seed: int = option("of everything random", default=0)
     batch_size: int | None = option("data per step", default=None, at_least=1)
     shards: int | None = option(

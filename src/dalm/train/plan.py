@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from dalm.core import Generative, Learner
+from dalm.core import Estimator, Generative, Learner
 from dalm.data import Data
 from dalm.train.budget import budget_to_steps
 from dalm.train.estimation import seen
@@ -64,7 +64,10 @@ def adapt_stage(
     model = learner_of(family, index)
     rows = seen(data.train, stages[index], torch.device("cpu"))  # they may not fit elsewhere
     model.adapt(rows.x, model.condition(rows.y))
-    filled = with_recipe(share_of(options, len(stages)), model, len(data.train))
+    share = share_of(options, len(stages))
+    if isinstance(model, Estimator) and share.seconds is not None:
+        share = share.replace(seconds=share.seconds / 2)  # the rest was for its passes
+    filled = with_recipe(share, model, len(data.train))
     return budget_to_steps(family, data, filled, index, group)
 
 
@@ -85,8 +88,9 @@ def stage_notes(
     if len(stages) == 1:
         return players
     facts = {name: getattr(options, name) for name in STAGE_FACTS}
-    before = meta.get("stages", [])[:index]
-    return {"stages": [*before, {"name": stages[index].name} | facts | players]}
+    noted = meta.get("stages", [])
+    own = noted[index] if index < len(noted) else {"name": stages[index].name}
+    return {"stages": [*noted[:index], own | facts | players]}
 
 
 def noted_options(

@@ -23,8 +23,17 @@ from dalm.errors import DalmError
 from dalm.records import Json, check_weights, machine, read_meta, write, write_meta, write_scores
 from dalm.records.locks import beside
 from dalm.records.run import FORMAT, remove_scores
+from dalm.records.status import run_state
 from dalm.train.options import FitOptions, available
 
+WHY = {
+    "running": "it is being trained; wait for it",
+    "crashed": "the process that trained it has died; finish it with --resume (resume=True)",
+    "stopped": "it has no weights; finish it with --resume (resume=True)",
+    "failed": "it failed before it had weights; its run.json says why",
+    "done": "it has no weights; restore them, or fit again",
+}
+"""What to do about a run without weights, by its state."""
 NOTE = "dalm"
 """The entry of a safetensors header that holds our JSON note."""
 
@@ -59,7 +68,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Json]:
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
+            # Copied: a file that is mapped into memory cannot be replaced on Windows.
+            tensors = {name: file.get_tensor(name).clone() for name in names}
             note = json.loads((file.metadata() or {}).get(NOTE, "{}"))
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise DalmError(
@@ -179,6 +189,8 @@ class Run:
         folder = Path(path)
         meta = read_meta(folder)
         available(device)
+        if meta["weights"] is None:
+            raise DalmError(f"the run {folder} is incomplete: {WHY[run_state(folder)]}")
         weights, _ = read_tensors(check_weights(folder, meta))
         model = build(meta["model"], weights).to(device)
         return Run(folder, model.eval(), meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from dalm.core import Generative, Stage
 from dalm.data import Data
+from dalm.errors import DalmError
 from dalm.train.meter import Meter
 from dalm.train.options import FitOptions
 from dalm.train.run import Run
 from dalm.train.state import State
 from dalm.train.step import Played
 
-STOP = "stop"
+STOP = "/stop"
 """Among the notes of listeners, why one wants to end the stage."""
 
 
@@ -224,4 +226,13 @@ class Session:
 
 def states_of(listeners: Sequence[Listener]) -> dict[str, Any]:
     """What listeners want back after a stop, by their names."""
-    return {listener.name: state for listener in listeners if (state := listener.state())}
+    states = {listener.name: state for listener in listeners if (state := listener.state())}
+    for name, state in states.items():
+        try:
+            json.dumps(state)
+        except (TypeError, ValueError) as error:
+            raise DalmError(
+                f"the state of the listener {name!r} is no JSON object: {error}; give numbers, "
+                "words, lists and mappings"
+            ) from None
+    return states

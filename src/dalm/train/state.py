@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,12 +63,36 @@ def make_optimiser(player: Player, options: FitOptions) -> torch.optim.Optimizer
             f"torch has no optimiser {player.optimiser!r}. {did_you_mean(player.optimiser, names)}"
         )
     facts = _resolved(player, options)
-    settings: dict[str, Any] = {"lr": facts["lr"], "weight_decay": facts["weight_decay"] or 0.0}
-    if player.betas is not None:
-        settings["betas"] = player.betas
-    if player.optimiser in FUSED:
-        settings["fused"] = True
-    return kind(list(player.parameters), **settings)
+    wanted: dict[str, Any] = {
+        "lr": facts["lr"],
+        "weight_decay": facts["weight_decay"] or 0.0,
+        "betas": player.betas,
+        "fused": player.optimiser in FUSED or None,
+    }
+    takes = inspect.signature(kind).parameters
+    settings = {name: value for name, value in wanted.items() if name in takes}
+    given = {name: value for name, value in settings.items() if value is not None}
+    return kind(list(player.parameters), **given)
+
+
+def check_players(family: str, players: Mapping[str, Player]) -> None:
+    """Raise DalmError unless each player has parameters, and none has another's.
+
+    Args:
+        family: whose they are, for the error.
+        players: by name.
+    """
+    owners: dict[int, str] = {}
+    for name, player in players.items():
+        if not any(True for _ in player.parameters):
+            raise DalmError(f"{family}'s player {name!r} has no parameters to be stepped")
+        for parameter in player.parameters:
+            if id(parameter) in owners:
+                raise DalmError(
+                    f"{family}'s players {owners[id(parameter)]!r} and {name!r} share a "
+                    "parameter; each belongs to one of them"
+                )
+            owners[id(parameter)] = name
 
 
 class State:
@@ -93,12 +118,13 @@ class State:
         self.drawn: dict[str, int] = {}
         self.model = self._part(family)
         self.players = self.model.players()
+        check_players(self.model.family, self.players)
         self.optimisers = {name: make_optimiser(p, options) for name, p in self.players.items()}
         self.averaged = family
         if any(self.decay(player) for player in self.players.values()):
             self.averaged = copy.deepcopy(family).eval().requires_grad_(False)
         self.average = self._part(self.averaged)
-        self.followers = self.average.players()
+        self.followers = self._followers()
         self.best: Tensors = {}
         self.best_value = math.inf
         self.notes: dict[str, Any] = {}
@@ -107,6 +133,15 @@ class State:
         model = family.stages()[self.stage].model
         assert isinstance(model, Learner)
         return model
+
+    def _followers(self) -> dict[str, list[Tensor]]:
+        """The averages of each player's parameters."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        averages = dict(self.average.named_parameters())
+        return {
+            player: [averages[names[id(parameter)]] for parameter in one.parameters]
+            for player, one in self.players.items()
+        }
 
     def decay(self, player: Player) -> float:
         """The decay of a player's average, 0 for none."""
@@ -119,33 +154,41 @@ class State:
     @torch.no_grad()
     def update_ema(self) -> None:
         """Move the average towards the weights; buffers such as batch statistics are copied."""
-        last = self.step == self.options.steps
-        if self.averaged is self.family or (self.step % AVERAGE_EVERY and not last):
+        if self.averaged is self.family:
             return
+        last = self.step == self.options.steps
+        due = self.step % AVERAGE_EVERY == 0 or last
         since = self.step % AVERAGE_EVERY or AVERAGE_EVERY
         for name, player in self.players.items():
-            decay = min(self.decay(player), (1 + self.step) / (10 + self.step)) ** since
-            means: list[Tensor] = list(self.followers[name].parameters)
-            live: list[Tensor] = list(player.parameters)
-            torch._foreach_lerp_(means, live, 1 - decay)
-        buffers = zip(self.average.buffers(), self.model.buffers(), strict=True)
-        for mine, theirs in buffers:
+            decay = self.decay(player)
+            if due or not decay:
+                share = min(decay, (1 + self.step) / (10 + self.step)) ** since
+                live: list[Tensor] = list(player.parameters)
+                torch._foreach_lerp_(self.followers[name], live, 1 - share)
+        if due:
+            self._copy_the_rest()
+
+    def _copy_the_rest(self) -> None:
+        """Copy what no player owns: buffers, and parameters that a family moves by itself."""
+        for mine, theirs in zip(self.average.buffers(), self.model.buffers(), strict=True):
             mine.copy_(theirs)
+        owned = {id(p) for player in self.players.values() for p in player.parameters}
+        for mine, theirs in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            if id(theirs) not in owned:
+                mine.copy_(theirs)
 
     def keep_best(self, value: float) -> None:
         """Keep the average as the best one yet, by what validation gave."""
         self.best_value = value
         self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def roll_back(self) -> bool:
-        """Go back to the best average, if there is one; the optimisers forget their moments."""
-        if not self.best:
-            return False
-        self.model.load_state_dict(self.best)
-        self.average.load_state_dict(self.best)
+    def roll_back(self) -> None:
+        """Go back to the best average, where this process keeps it; moments are forgotten."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+            self.average.load_state_dict(self.best)
         for optimiser in self.optimisers.values():
             optimiser.state.clear()
-        return True
 
     def result(self) -> Tensors:
         """The weights to keep: the best average, or the last one where nothing was validated."""

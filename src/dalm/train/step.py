@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dalm.core import Batch, Density, Learner, Stage, Stream, Turn, evaluating
-from dalm.data import Data, Split
+from dalm.core import Batch, Learner, Stage, Stream, Turn
+from dalm.data import Split
 from dalm.errors import DalmError, did_you_mean
 from dalm.train.batches import Streams
 from dalm.train.group import Group
@@ -17,12 +17,6 @@ from dalm.train.options import FitOptions
 from dalm.train.schedule import learning_rate
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
-
-SCORED = 512
-"""Validation rows scored during training."""
-SCORED_AT_ONCE = 128
-SHOWN = 64
-"""Samples in a snapshot."""
 
 
 class Played(NamedTuple):
@@ -159,7 +153,7 @@ class Stepper:
             loss = turn.loss / len(self.mine) if len(self.mine) > 1 else turn.loss
             loss.backward(inputs=self._parameters(turn))
             turns.append(turn)
-        if len(turns) not in (0, len(shards)):
+        if len(turns) not in (0, len(shards)) or len({turn.player for turn in turns}) > 1:
             raise DalmError(
                 f"{self.state.model.family} takes other turns on one shard than on another; which "
                 "turns there are must not depend on the rows of a batch"
@@ -176,12 +170,8 @@ class Stepper:
         if len(self.mine) > 1:
             shard.leave()
             shard.buffers = list(self.state.model.buffers())
-        if turn is not None and turn.player not in self.state.players:
-            known = did_you_mean(turn.player, self.state.players)
-            raise DalmError(
-                f"{self.state.model.family} has no player {turn.player!r}, whose turn it is. "
-                f"{known}"
-            )
+        if turn is not None:
+            check_turn(self.state, turn)
         return turn
 
     def _parameters(self, turn: Turn) -> list[torch.nn.Parameter]:
@@ -212,10 +202,34 @@ class Stepper:
                     f"{self.state.model.family} logs {name!r}, and its `units` do not say in which "
                     f"unit; they know {known}"
                 )
-        rows = [[turn.loss.detach(), *(v.detach() for v in turn.log.values())] for turn in turns]
+        rows = [[turn.loss.detach(), *map(_detached, turn.log.values())] for turn in turns]
         if len(rows) == 1:
             return rows[0]
         return [torch.stack(column).mean() for column in zip(*rows, strict=True)]
+
+
+def _detached(term: Tensor | float) -> Tensor:
+    return term.detach() if isinstance(term, Tensor) else torch.tensor(float(term))
+
+
+def check_turn(state: State, turn: Turn) -> None:
+    """Raise DalmError unless a turn is a player's, with a loss that can be followed back.
+
+    Args:
+        state: knows the players.
+        turn: that was yielded.
+    """
+    family = state.model.family
+    if turn.player not in state.players:
+        known = did_you_mean(turn.player, state.players)
+        raise DalmError(f"{family} has no player {turn.player!r}, whose turn it is. {known}")
+    loss = turn.loss
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        what = f"{tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise DalmError(
+            f"the loss of {family}'s player {turn.player!r} is a scalar that depends on its "
+            f"parameters; got {what}"
+        )
 
 
 def exchange_buffers(model: Learner, buffers: Sequence[Tensor]) -> None:
@@ -249,46 +263,3 @@ def autocast(options: FitOptions) -> torch.autocast:
     """Half precision where it was chosen."""
     kind = torch.device(options.place).type
     return torch.autocast(kind, torch.bfloat16, enabled=options.precision == "bfloat16")
-
-
-@torch.no_grad()
-def validate(state: State, stage: Stage, data: Data) -> float | None:
-    """Mean negative log probability of validation rows, or None for a model without one.
-
-    Each part of the rows gets the same noise each time, so that validations compare.
-
-    Args:
-        state: whose average is scored.
-        stage: says how data are seen.
-        data: its validation split is scored.
-
-    Returns:
-        Nats per datum.
-    """
-    model = state.average
-    if not isinstance(model, Density):
-        return None
-    rows = data.val.subset(SCORED)
-    scores = []
-    with autocast(state.options):
-        for start in range(0, len(rows), SCORED_AT_ONCE):
-            part = slice(start, start + SCORED_AT_ONCE)
-            batch = Batch(rows.x[part], None if rows.y is None else rows.y[part])
-            x, y, _ = batch if stage.see is None else stage.see(batch)
-            noise = torch.Generator(model.device).manual_seed(0)
-            scores.append(model.log_prob(x, known_labels(model.condition(y)), noise))
-    return -torch.cat(scores).double().mean().item()
-
-
-def known_labels(y: Tensor | None) -> Tensor | None:
-    """The labels if all rows have one, else none: then the likelihood sums over classes."""
-    return None if y is None or bool((y < 0).any()) else y
-
-
-def snapshot(state: State) -> Tensor:
-    """Samples of the average, from the same noise each time, on the CPU."""
-    options = state.options
-    seed = derive_seed(options.seed, "snapshot", 0)
-    generator = torch.Generator(options.place).manual_seed(seed)
-    with evaluating(state.averaged):
-        return state.averaged.sample(SHOWN, generator=generator).cpu()

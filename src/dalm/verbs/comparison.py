@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,11 @@ def compare(
     groups = {"data": options_of("data"), "train": options_of("train")}
     grouped = {"data": data_options, "train": train_options}
     values = sort_options("compare", options, groups, grouped)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise DalmError(
+            "compare fits one family after another in one process; start it without "
+            "torchrun, or fit a single family by several processes"
+        )
     loaded = data_of(data, values["data"])
     _check_classes(loaded, conditional)
     entrants = [*_models(families), *REFERENCE_ENTRANTS]

@@ -243,12 +243,12 @@ def _record(run: Run, data: Data, proof: Proof) -> None:
     if read_scores(run.path, run.meta) is None:
         score(run, data)
     scores = read_scores(run.path, run.meta) or {}
-    others = [other for other in score_records(scores) if other["metric"] != PROVEN.name]
+    others = [other for other in score_records(scores) if other.get("metric") != PROVEN.name]
     record = _score(proof, len(data.test)).to_json()
     kept = {key: value for key, value in scores.items() if key != "metrics"}  # of format 1
     places = {measure.name: place for place, measure in enumerate(MEASURES)}
     scores_in_order = sorted(
-        [*others, record], key=lambda one: places.get(one["metric"], len(places))
+        [*others, record], key=lambda one: places.get(str(one.get("metric")), len(places))
     )
     kept |= {"format": 2, "scores": scores_in_order, "proof": proof.to_json()}
     run.keep_scores(kept)
