@@ -288,7 +288,7 @@ DAMAGES = {
     "missing weights": (lambda run: (run / "weights.safetensors").unlink(), "incomplete.*--resume"),
     "unfinished": (
         lambda run: rewrite(run, weights=None, state="running"),
-        "incomplete.*running.*--resume",
+        "incomplete.*has died.*--resume",
     ),
     "newer": (lambda run: rewrite(run, format=FORMAT + 1), "newer.*update dalm"),
     "newer unsigned": (
