@@ -113,3 +113,10 @@ def listing(folder: Path) -> dict[str, str]:
         is_file = path.is_file()
         hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "folder"
     return hashes
+
+
+def small_vae(steps: int, validations: int, snapshots: int) -> list[str]:
+    """Flags of a short fit of a small VAE, as the shell says them."""
+    model = "--latent 2 --net mlp --width 16"
+    looks = f"--validations {validations} --snapshots {snapshots}"
+    return f"{model} --steps {steps} {looks} --device cpu".split()

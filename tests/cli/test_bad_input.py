@@ -10,27 +10,12 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import Killed, listing
+from tiny import Killed, listing, small_vae
 
 from dalm.cli import main
 from dalm.records import digest
 
-VAE = [
-    "--latent",
-    "2",
-    "--net",
-    "mlp",
-    "--width",
-    "16",
-    "--steps",
-    "5",
-    "--validations",
-    "1",
-    "--snapshots",
-    "0",
-    "--device",
-    "cpu",
-]
+VAE = small_vae(steps=5, validations=1, snapshots=0)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import DIGITS, listing
+from tiny import DIGITS, listing, small_vae
 
 import dalm
 from dalm.cli import command_names, main
@@ -20,22 +20,7 @@ from dalm.models import FAMILIES, REFERENCES
 from dalm.records import find_score, with_digest
 from dalm.verbs import verb_places
 
-VAE = [
-    "--latent",
-    "2",
-    "--net",
-    "mlp",
-    "--width",
-    "16",
-    "--steps",
-    "20",
-    "--validations",
-    "2",
-    "--snapshots",
-    "1",
-    "--device",
-    "cpu",
-]
+VAE = small_vae(steps=20, validations=2, snapshots=1)
 ROW = {
     "name",
     "family",
