@@ -185,10 +185,10 @@ class VAE(Variational, Learner):
         """Minimise the negative bound."""
         x, y, _ = step.batch()
         likelihood, divergence = self.bound(x, self.condition(y), step.generator)
-        loss = -(likelihood - divergence).mean() / self.spec.dims
-        reconstruction = -likelihood.detach().mean() / self.spec.dims
-        coded = divergence.detach().mean() / self.spec.dims
-        yield Turn("model", loss, {"reconstruction": reconstruction, "divergence": coded})
+        reconstruction = -likelihood.mean() / self.spec.dims
+        coded = divergence.mean() / self.spec.dims
+        terms = {"reconstruction": reconstruction, "divergence": coded}
+        yield Turn("model", reconstruction + coded, terms)
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         draws = [self.bound(x, y, generator) for _ in range(self.samples)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 from dalm.records.digest import Json, mapping
 
@@ -42,15 +44,12 @@ def append_line(path: Path, content: Json) -> None:
     """
     line = json.dumps(content).encode() + b"\n"
     with path.open("ab+") as file:
-        if _is_cut(path):
-            line = b"\n" + line
-        file.write(line)
+        file.write(b"\n" * _is_cut(file) + line)
 
 
-def _is_cut(path: Path) -> bool:
+def _is_cut(file: BinaryIO) -> bool:
     """Whether a kill left half a line at the end."""
-    if path.stat().st_size == 0:
+    if not file.seek(0, os.SEEK_END):
         return False
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) != b"\n"
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"

@@ -59,8 +59,8 @@ class Batches:
         return self._rows(self.order[low:high])
 
     def _rows(self, index: Tensor) -> Batch:
-        y = None if self.y is None else self.y[index].to(self.device)
-        return Batch(self.x[index].to(self.device), y)
+        y = None if self.y is None else self.y.index_select(0, index).to(self.device)
+        return Batch(self.x.index_select(0, index).to(self.device), y)
 
 
 class Streams:

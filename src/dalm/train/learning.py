@@ -60,6 +60,7 @@ def _steps(session: Session, state: State, step: Stepper) -> None:
     assert options.steps is not None
     looks = evenly(options.steps, options.validations)
     shows = evenly(options.steps, options.snapshots)
+    milestones = looks | shows | {options.steps}
     began = time.perf_counter()
     earlier = state.seconds
     while state.step < options.steps and not any(step.group.agree(session.stopping)):
@@ -67,7 +68,7 @@ def _steps(session: Session, state: State, step: Stepper) -> None:
         state.seconds = earlier + time.perf_counter() - began
         session.step_of_stage = state.step
         session.seconds = state.seconds
-        session.milestone = state.step in looks | shows or state.step == options.steps
+        session.milestone = state.step in milestones
         session.meter.add(session.step, played)
         if session.milestone or state.step % LOOK_EVERY == 0:
             _look(session)

@@ -45,8 +45,7 @@ class Meter:
             return
         self.count += len(self.waiting)
         self.waiting = []
-        values = torch.stack([scalar.float().reshape(()) for scalar in scalars]).tolist()
-        for (step, is_loss, name), value in zip(names, values, strict=True):
+        for (step, is_loss, name), value in zip(names, read(scalars), strict=True):
             self._take(step, is_loss, name, value)
 
     def _take(self, step: int, is_loss: bool, name: str, value: float) -> None:
@@ -71,6 +70,17 @@ class Meter:
         self.losses = {}
         self.terms = {}
         self.count = 0
+
+
+def read(scalars: Sequence[Tensor]) -> list[float]:
+    """The values of tensors of one element; those on an accelerator are waited for once.
+
+    >>> read([torch.tensor(0.5), torch.tensor([2])])
+    [0.5, 2.0]
+    """
+    away = [scalar.float().reshape(()) for scalar in scalars if not scalar.is_cpu]
+    arrived = iter(torch.stack(away).tolist() if away else ())
+    return [float(scalar) if scalar.is_cpu else next(arrived) for scalar in scalars]
 
 
 def _mean(values: Sequence[float]) -> float:

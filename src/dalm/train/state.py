@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dalm.core import Generative, Learner, Player, restore
 from dalm.errors import DalmError, did_you_mean
@@ -119,12 +119,15 @@ class State:
         self.model = self._part(family)
         self.players = self.model.players()
         check_players(self.model.family, self.players)
+        self.parameters = {name: list(player.parameters) for name, player in self.players.items()}
+        self.leaves = {name: self._leaves(own) for name, own in self.parameters.items()}
         self.optimisers = {name: make_optimiser(p, options) for name, p in self.players.items()}
         self.averaged = family
         if any(self.decay(player) for player in self.players.values()):
             self.averaged = copy.deepcopy(family).eval().requires_grad_(False)
         self.average = self._part(self.averaged)
         self.followers = self._followers()
+        self.unowned = self._unowned()
         self.best: Tensors = {}
         self.best_value = math.inf
         self.notes: dict[str, Any] = {}
@@ -134,6 +137,11 @@ class State:
         assert isinstance(model, Learner)
         return model
 
+    def _leaves(self, parameters: list[nn.Parameter]) -> list[nn.Parameter] | None:
+        """What gets a gradient in a player's turn; `None`, which is faster, where that is all."""
+        alone = sum(p.requires_grad for p in self.family.parameters()) == len(parameters)
+        return None if alone else parameters
+
     def _followers(self) -> dict[str, list[Tensor]]:
         """The averages of each player's parameters."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
@@ -142,6 +150,12 @@ class State:
             player: [averages[names[id(parameter)]] for parameter in one.parameters]
             for player, one in self.players.items()
         }
+
+    def _unowned(self) -> list[tuple[Tensor, Tensor]]:
+        """The parameters that no player owns: each one's average, and itself."""
+        owned = {id(parameter) for own in self.parameters.values() for parameter in own}
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        return [(mine, theirs) for mine, theirs in pairs if id(theirs) not in owned]
 
     def decay(self, player: Player) -> float:
         """The decay of a player's average, 0 for none."""
@@ -163,8 +177,7 @@ class State:
             decay = self.decay(player)
             if due or not decay:
                 share = min(decay, (1 + self.step) / (10 + self.step)) ** since
-                live: list[Tensor] = list(player.parameters)
-                torch._foreach_lerp_(self.followers[name], live, 1 - share)
+                torch._foreach_lerp_(self.followers[name], self.parameters[name], 1 - share)
         if due:
             self._copy_the_rest()
 
@@ -172,10 +185,8 @@ class State:
         """Copy what no player owns: buffers, and parameters that a family moves by itself."""
         for mine, theirs in zip(self.average.buffers(), self.model.buffers(), strict=True):
             mine.copy_(theirs)
-        owned = {id(p) for player in self.players.values() for p in player.parameters}
-        for mine, theirs in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            if id(theirs) not in owned:
-                mine.copy_(theirs)
+        for mine, theirs in self.unowned:
+            mine.copy_(theirs)
 
     def keep_best(self, value: float) -> None:
         """Keep the average as the best one yet, by what validation gave."""
