@@ -20,7 +20,7 @@ from dalm.train.looks import SCORED, snapshot, validate
 from dalm.train.options import resolve
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
-from dalm.train.step import Shard, Stepper
+from dalm.train.step import Shard, Stepper, clip_gradients
 
 
 def stepper_of(model, rows=MOONS.train, **asked):
@@ -264,3 +264,14 @@ def test_a_snapshot_is_drawn_from_the_same_noise_each_time(family):
     state = State(model, options)
     assert torch.equal(snapshot(state), snapshot(state))
     assert snapshot(state).shape == (64, 1, 8, 8)
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1.0, 2.0, 5.0, 1e3])
+def test_clipping_gives_the_bits_of_torch(clip: float) -> None:
+    ours = torch.nn.Parameter(torch.zeros(4))
+    theirs = torch.nn.Parameter(torch.zeros(4))
+    ours.grad = torch.tensor([3.0, -4.0, 0.0, 1e-3])
+    theirs.grad = ours.grad.clone()
+    clip_gradients([ours], clip)
+    torch.nn.utils.clip_grad_norm_([theirs], clip)
+    assert torch.equal(ours.grad, theirs.grad)

@@ -177,7 +177,8 @@ class State:
             decay = self.decay(player)
             if due or not decay:
                 share = min(decay, (1 + self.step) / (10 + self.step)) ** since
-                torch._foreach_lerp_(self.followers[name], self.parameters[name], 1 - share)
+                live: list[Tensor] = [*self.parameters[name]]
+                torch._foreach_lerp_(self.followers[name], live, 1 - share)
         if due:
             self._copy_the_rest()
 
