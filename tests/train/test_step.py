@@ -10,7 +10,7 @@ import torch
 from tiny import DIGITS, FIT, tiny
 from toys import BOX, MOONS, Duel, Mean, Streamed
 
-from dalm.core import Stage, Turn
+from dalm.core import Player, Stage, Turn
 from dalm.data import Split
 from dalm.errors import DalmError
 from dalm.models import DCGAN, VAE
@@ -267,7 +267,7 @@ def test_a_snapshot_is_drawn_from_the_same_noise_each_time(family):
 
 
 @pytest.mark.parametrize("clip", [1e-3, 1.0, 2.0, 5.0, 1e3])
-def test_clipping_gives_the_bits_of_torch(clip: float) -> None:
+def test_clipping_gives_the_bits_of_torch(clip):
     ours = torch.nn.Parameter(torch.zeros(4))
     theirs = torch.nn.Parameter(torch.zeros(4))
     ours.grad = torch.tensor([3.0, -4.0, 0.0, 1e-3])
@@ -275,3 +275,33 @@ def test_clipping_gives_the_bits_of_torch(clip: float) -> None:
     clip_gradients([ours], clip)
     torch.nn.utils.clip_grad_norm_([theirs], clip)
     assert torch.equal(ours.grad, theirs.grad)
+
+
+def test_a_float32_loss_is_the_same_in_a_caller_of_half_precision():
+    plain, under = (stepper_of(tiny("vae"), DIGITS.train, precision="float32") for _ in range(2))
+    [ours] = plain()
+    with torch.autocast("cpu", torch.bfloat16):
+        [theirs] = under()
+    assert torch.equal(ours.loss, theirs.loss)
+
+
+def test_parameters_that_no_player_owns_gather_no_gradient():
+    class Bystander(Mean):
+        """Shifts its loss by a parameter that is nobody's."""
+
+        family = "test-bystander"
+
+        def setup(self):
+            super().setup()
+            self.shift = torch.nn.Parameter(torch.ones(()))
+
+        def players(self):
+            return {"model": Player([self.mean])}
+
+        def turns(self, step):
+            yield Turn("model", self.loss(step.batch().x + self.shift))
+
+    model = Bystander(MOONS.spec)
+    stepper_of(model)()
+    assert model.mean.grad is not None
+    assert model.shift.grad is None

@@ -45,7 +45,7 @@ class Meter:
             return
         self.count += len(self.waiting)
         self.waiting = []
-        for (step, is_loss, name), value in zip(names, read(scalars), strict=True):
+        for (step, is_loss, name), value in zip(names, numbers(scalars), strict=True):
             self._take(step, is_loss, name, value)
 
     def _take(self, step: int, is_loss: bool, name: str, value: float) -> None:
@@ -72,10 +72,10 @@ class Meter:
         self.count = 0
 
 
-def read(scalars: Sequence[Tensor]) -> list[float]:
+def numbers(scalars: Sequence[Tensor]) -> list[float]:
     """The values of tensors of one element; those on an accelerator are waited for once.
 
-    >>> read([torch.tensor(0.5), torch.tensor([2])])
+    >>> numbers([torch.tensor(0.5), torch.tensor([2])])
     [0.5, 2.0]
     """
     away = [scalar.float().reshape(()) for scalar in scalars if not scalar.is_cpu]

@@ -119,7 +119,7 @@ class State:
         self.model = self._part(family)
         self.players = self.model.players()
         check_players(self.model.family, self.players)
-        self.parameters = {name: list(player.parameters) for name, player in self.players.items()}
+        self.parameters = {name: tuple(player.parameters) for name, player in self.players.items()}
         self.leaves = {name: self._leaves(own) for name, own in self.parameters.items()}
         self.optimisers = {name: make_optimiser(p, options) for name, p in self.players.items()}
         self.averaged = family
@@ -137,18 +137,19 @@ class State:
         assert isinstance(model, Learner)
         return model
 
-    def _leaves(self, parameters: list[nn.Parameter]) -> list[nn.Parameter] | None:
+    def _leaves(self, parameters: tuple[nn.Parameter, ...]) -> tuple[nn.Parameter, ...] | None:
         """What gets a gradient in a player's turn; `None`, which is faster, where that is all."""
-        alone = sum(p.requires_grad for p in self.family.parameters()) == len(parameters)
-        return None if alone else parameters
+        owned = {id(parameter) for parameter in parameters}
+        others = [p for p in self.family.parameters() if p.requires_grad and id(p) not in owned]
+        return parameters if others else None
 
     def _followers(self) -> dict[str, list[Tensor]]:
         """The averages of each player's parameters."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         averages = dict(self.average.named_parameters())
         return {
-            player: [averages[names[id(parameter)]] for parameter in one.parameters]
-            for player, one in self.players.items()
+            player: [averages[names[id(parameter)]] for parameter in own]
+            for player, own in self.parameters.items()
         }
 
     def _unowned(self) -> list[tuple[Tensor, Tensor]]:
@@ -177,8 +178,7 @@ class State:
             decay = self.decay(player)
             if due or not decay:
                 share = min(decay, (1 + self.step) / (10 + self.step)) ** since
-                live: list[Tensor] = [*self.parameters[name]]
-                torch._foreach_lerp_(self.followers[name], live, 1 - share)
+                torch._foreach_lerp_(self.followers[name], self.parameters[name], 1 - share)
         if due:
             self._copy_the_rest()
 

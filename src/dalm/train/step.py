@@ -20,7 +20,7 @@ from dalm.train.seeds import derive_seed
 from dalm.train.state import State
 
 SMALL = 1e-6
-"""What torch adds to a gradient norm before it divides by it."""
+"""What torch adds to a gradient norm that it divides by; more than float32 rounds off 1."""
 
 
 class Played(NamedTuple):
@@ -245,8 +245,9 @@ def clip_gradients(parameters: Sequence[torch.nn.Parameter], clip: float) -> Non
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    if not (norm.is_cpu and clip / (norm.item() + SMALL) > 1 + SMALL):
-        torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+    if norm.is_cpu and clip / (norm.item() + SMALL) > 1 + SMALL:
+        return
+    torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
 
 
 def exchange_buffers(model: Learner, buffers: Sequence[Tensor]) -> None:
@@ -277,7 +278,9 @@ def average_buffers(buffers: Sequence[Tensor], shards: Sequence[Sequence[Tensor]
 
 
 def autocast(options: FitOptions) -> contextlib.AbstractContextManager[None]:
-    """Half precision where it was chosen."""
-    if options.precision != "bfloat16":
-        return contextlib.nullcontext()
-    return torch.autocast(torch.device(options.place).type, torch.bfloat16)
+    """Half precision where it was chosen, and nowhere else, even where the caller chose it."""
+    kind = torch.device(options.place).type
+    half = options.precision == "bfloat16"
+    if half or torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, torch.bfloat16, enabled=half)
+    return contextlib.nullcontext()
