@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from dalm.cli.fields import Field, Given, flag, has_shell_kind, parse, positional
-from dalm.cli.progress import progress_bar
-from dalm.cli.show import show
+from dalm.cli.show import progress_bar, show
 from dalm.cli.words import OTHER_VERBS
 from dalm.options import REQUIRED, Option
 from dalm.verbs import load_verb, summary

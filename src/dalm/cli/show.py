@@ -1,16 +1,41 @@
-"""What a command prints of a verb's result, and its exit code."""
+"""What a command shows: a bar while its verb works, then its result, and the exit code."""
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import json
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, get_origin
 
 from dalm.cli.words import WORDS
 from dalm.verbs.results import Result
 
 WIDTH = 120
 """Characters of a line where there is no terminal to say it."""
+
+
+@contextlib.contextmanager
+def progress_bar(name: str, verb: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+    """A bar on standard error, in a terminal, as the keyword `progress` of a verb that takes a
+    callback of that name: told how much is done, and how much in all.
+
+    Args:
+        name: beside the bar.
+        verb: the verb; one that takes no such callback gets no keyword.
+    """
+    parameter = inspect.signature(verb, eval_str=True).parameters.get("progress")
+    if parameter is None or get_origin(parameter.annotation) is not Callable:
+        yield {}
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(name, total=None)
+        yield {"progress": lambda done, total: bar.update(task, completed=done, total=total)}
 
 
 def show(verb: str, result: Any, as_json: bool) -> int:

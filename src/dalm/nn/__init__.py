@@ -1,8 +1,7 @@
 """Building blocks without knowledge of any family."""
 
 from dalm.nn.blocks import Down, Up, concat_condition, mlp, one_hot, pyramid_sizes
-from dalm.nn.causal import HorizontalConv, VerticalConv, pointwise
-from dalm.nn.gated import GatedLayer, gate
+from dalm.nn.causal import GatedLayer, HorizontalConv, VerticalConv, gate, pointwise
 from dalm.nn.incremental import IncrementalDecoder
 from dalm.nn.shapes import Standardise, image_grid
 

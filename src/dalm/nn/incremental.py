@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dalm.nn.causal import HorizontalConv, VerticalConv, pointwise
-from dalm.nn.gated import GatedLayer, gate
+from dalm.nn.causal import GatedLayer, HorizontalConv, VerticalConv, gate, pointwise
 
 
 class GatedStacks(Protocol):
