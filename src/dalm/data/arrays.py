@@ -22,6 +22,8 @@ from dalm.errors import DalmError
 
 SHAPES = "(N, D), (N, H, W), (N, C, H, W) or (N, H, W, C)"
 """What is taken."""
+LARGEST = 1e100
+"""A real number is smaller, so that squares and products of a few do not overflow."""
 
 
 class RawSplit(NamedTuple):
@@ -118,11 +120,12 @@ def _check_data(name: str, x: Array) -> None:
 def _check_finite(name: str, x: Array) -> None:
     blocks = blocks_of(len(x), x[0].nbytes)
     with np.errstate(over="ignore"):
-        bad = np.concatenate([~np.isfinite(x[block].astype(np.float32)) for block in blocks])
+        bad = np.concatenate([~(np.abs(x[block].astype(np.float64)) < LARGEST) for block in blocks])
     if bad.any():
         first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
         raise DalmError(
-            f"the array {name} has {bad.sum():,} values that are NaN, infinite or beyond float32; "
+            f"the array {name} has {bad.sum():,} values that are NaN, infinite or beyond "
+            f"{LARGEST:g}; "
             f"the first is {x[first]} at {first}"
         )
 

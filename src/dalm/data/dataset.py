@@ -27,7 +27,7 @@ class Split:
     """One part of the data.
 
     Args:
-        x: (N, *spec.shape) in the data's own units; uint8 or int32 for levels, float32 for real
+        x: (N, *spec.shape) in the data's own units; uint8 or int32 for levels, float64 for real
             numbers.
         y: (N,) int64 class labels, -1 where a row has none; `None` if the data have no classes.
 
