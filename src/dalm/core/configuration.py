@@ -17,8 +17,11 @@ from dalm.errors import DalmError, did_you_mean, is_integer
 
 def config(model: Generative) -> dict[str, Any]:
     """A model's configuration as plain JSON values; nested models too."""
+    values = {name: getattr(model, name) for name in model.declared()}
     return {"family": model.family} | {
-        name: _plain(getattr(model, name)) for name in model.declared()
+        name: _plain(values[name])
+        for name, one in model.declared().items()
+        if not (one.later and values[name] == one.default)
     }
 
 

@@ -74,6 +74,7 @@ class KDE(Autoregressive, Estimator):
         "of the kernel on real data: independent entries, or the data's own; auto chooses by "
         "validation data",
         default="auto",
+        later=True,
     )
 
     def setup(self) -> None:
