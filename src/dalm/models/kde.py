@@ -29,11 +29,12 @@ import torch
 from torch import Tensor, nn
 
 from dalm.core import Autoregressive, Batch, Estimator, Work
+from dalm.core.repetition import by_chance
 from dalm.errors import DalmError
 from dalm.exact import Independent, KernelPredictor, PerClass, Predictor, kernel_masses
 from dalm.options import option
 from dalm.probability.bandwidth import Choice, left_out, log_density, make_kernel
-from dalm.probability.kernels import Rows, copies_by_chance, distinct
+from dalm.probability.kernels import Rows, distinct
 from dalm.probability.normal import ledoit_wolf
 from dalm.probability.search import maximise, next_trial
 from dalm.probability.student import student_sample
@@ -140,7 +141,7 @@ class KDE(Autoregressive, Estimator):
             return once, place
         self.rows = x
         self.labels = labels
-        if len(once.x) < len(x) and copies_by_chance(x) < 1:
+        if len(once.x) < len(x) and not by_chance(x.cpu().numpy(), len(once.x)):
             return once, place
         return self._rows(), torch.arange(len(x), device=x.device)
 

@@ -68,20 +68,6 @@ def distinct(x: Tensor, labels: Tensor) -> tuple[Rows, Tensor]:
     return Rows(x[index], labels[index], often), torch.from_numpy(place).to(x.device)
 
 
-def copies_by_chance(x: Tensor) -> float:
-    """How many pairs of equal rows are expected of independent columns: C(n, 2) Π_j Σ_v p_jv².
-
-    >>> x = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
-    >>> round(copies_by_chance(x), 6)  # a quarter of 6 pairs
-    1.5
-    """
-    total = math.log(max(1, len(x) * (len(x) - 1) // 2))
-    for column in x.T:
-        counts = column.unique(return_counts=True)[1].double()
-        total += (counts / len(x)).square().sum().log().item()
-    return math.exp(min(total, 700.0))
-
-
 def _bytes(table: Tensor) -> Tensor:
     return table.cpu().contiguous().view(torch.uint8)
 
