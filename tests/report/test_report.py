@@ -51,7 +51,15 @@ def metric(
     value: float | None, half: float = 0.0, direction: Any = "lower", **more: Any
 ) -> dict[str, Any]:
     low, high = (value - half, value + half) if value is not None else (None, None)
-    usual = {"n": 500, "unit": "", "features": None, "label": None, "flag": None, "note": ""}
+    usual = {
+        "n": 500,
+        "unit": "",
+        "features": None,
+        "label": None,
+        "flag": None,
+        "note": "",
+        "unranked": "",
+    }
     return {"value": value, "low": low, "high": high, "direction": direction, **usual, **more}
 
 
@@ -134,6 +142,8 @@ def write_run(folder: Path, spec: dict[str, Any] = GREY, family: str = "vae", **
         "splits": {"train": 1437, "val": 180, "test": 180},
         "classes": [],
         "notes": ["2 files left out"],
+        "warnings": ["rows repeat"],
+        "recorded": False,
     }
     meta = {
         "format": 1,

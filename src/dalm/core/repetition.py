@@ -3,7 +3,7 @@ r"""What it means that rows repeat: chance, or an accident.
 Rows of a coin toss must repeat; an image that is there twice was put there twice. Equal rows are
 chance where independent columns with the same frequencies would repeat too,
 
-    E[pairs] = C(n, 2) Π_j Σ_v p_jv² ≥ 1,
+    E[pairs] = C(n, 2) Π_j P(two rows agree in column j) ≥ 1,
 
 or where the typical row is there so often that nobody can have put it there. Columns that depend on
 each other repeat more often than independent ones, so by this rule chance is never underrated where
@@ -27,8 +27,8 @@ def expected_pairs(x: NDArray[Any]) -> float:
     Args:
         x: (N, …).
 
-    >>> expected_pairs(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]))  # a quarter of 6 pairs
-    1.5
+    >>> round(expected_pairs(np.array([0, 0, 0, 1, 1, 1])), 6)  # 3 + 3 of 15 pairs
+    6.0
     >>> expected_pairs(np.linspace(0, 1, 100))
     0.0
     """
@@ -38,7 +38,7 @@ def expected_pairs(x: NDArray[Any]) -> float:
         if pairs < 1:
             return 0.0
         counts = np.unique(column, return_counts=True)[1]
-        pairs *= float(np.square(counts / n).sum())
+        pairs *= float((counts * (counts - 1)).sum()) / (n * (n - 1))
     return pairs if pairs >= 1 else 0.0
 
 

@@ -11,6 +11,14 @@ import numpy as np
 import torch
 
 from dalm.core import Spec
+from dalm.data.checks import (
+    copies_between,
+    groups_matter,
+    order_matters,
+    recorded_columns,
+    recorded_warning,
+    splits_differ,
+)
 from dalm.data.dataset import SPLIT_NAMES, Array, Data, Split, blocks_of
 from dalm.data.labels import encode_labels
 from dalm.data.layout import arrange
@@ -61,6 +69,7 @@ def from_arrays(
     keys = (options.group, options.order)
     check_arrays({name: array for name, array in arrays.items() if name not in keys})
     splits, split_notes = _divide(arrays, options)
+    recorded = recorded_columns(splits[0].x)
     labels = encode_labels([split.y for split in splits])
     xs = [arrange(split.x, options) for split in splits]
     _check_same_shape(xs)
@@ -80,7 +89,26 @@ def from_arrays(
         test=test,
         classes=labels.classes,
         notes=(*split_notes, *notes, *labels.notes, *level_notes, *options.notes(levels)),
+        warnings=(*_warnings(arrays, splits, options), *recorded_warning(recorded, splits[0].x)),
+        recorded=bool(recorded),
     )
+
+
+def _warnings(
+    arrays: Mapping[str, Array], splits: list[RawSplit], options: RowOptions
+) -> list[str]:
+    """What in the data would make figures wrong."""
+    given = "x_test" in arrays
+    digests = {
+        name: row_digests(split.x, 0) for name, split in zip(SPLIT_NAMES, splits, strict=True)
+    }
+    copies = copies_between(digests, splits[0].x)
+    if options.group is not None or options.order is not None:
+        return copies
+    x = arrays["x_train" if given else "x"]
+    y = arrays.get("y_train" if given else "y")
+    different = splits_differ(splits[0].x, splits[-1].x) if given else []
+    return [*copies, *order_matters(x, y), *groups_matter(x), *different]
 
 
 def check_arrays(arrays: Mapping[str, Array]) -> None:

@@ -69,6 +69,7 @@ def evaluate(
     features: str | FeatureSpace | None = None,
     seed: int = 0,
     limit: int = 10_000,
+    recorded: bool = False,
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -90,6 +91,7 @@ def evaluate(
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of bootstrap, clusters, classifier, subsets and the noise of bounds.
         limit: most samples and most held-out rows that are used.
+        recorded: whether real numbers are recorded with a step, so that no density is ranked.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -111,6 +113,7 @@ def evaluate(
         features=features,
         seed=seed,
         limit=limit,
+        recorded=recorded,
     )
     computable = [measure for measure in MEASURES if measure.needs <= evidence.offers]
     return [score for measure in computable for score in measure.scores(evidence)]

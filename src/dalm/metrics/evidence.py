@@ -52,6 +52,7 @@ class Evidence:
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of everything random in a measure.
         limit: most samples and most held-out rows that are used.
+        recorded: whether real numbers are recorded with a step, so that no density is ranked.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -71,6 +72,7 @@ class Evidence:
     features: str | FeatureSpace | None = None
     seed: int = 0
     limit: int = 10_000
+    recorded: bool = False
     _results: dict[Callable[[Evidence], Any], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

@@ -48,6 +48,7 @@ class Score:
         label: `"exact"`, `"bound"` or `"estimate"` for likelihoods.
         flag: a word such as `"copies"` when the measure raises an alarm.
         note: what else a reader must know.
+        unranked: why it takes no part in any ranking, if so.
         title: what a person calls the measure.
 
     Raises:
@@ -72,6 +73,7 @@ class Score:
     label: str | None = None
     flag: str | None = None
     note: str = ""
+    unranked: str = ""
     title: str | None = None
 
     def __post_init__(self) -> None:

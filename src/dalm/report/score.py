@@ -233,7 +233,7 @@ def contenders(rows: Sequence[Row], metric: str) -> dict[str, list[Row]]:
 
 
 def _competes(row: Row, metric: str) -> bool:
-    if is_reference(row) or row.get("error"):
+    if is_reference(row) or row.get("error") or (record(row, metric) or {}).get("unranked"):
         return False
     if metric not in LIKELIHOODS and copies(row):
         return False

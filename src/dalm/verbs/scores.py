@@ -132,6 +132,7 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         model=run.model,
         labels=data.test.y,
         seed=seed,
+        recorded=data.recorded,
     )
     _write_gallery(run.path / "gallery.npz", samples[:SHOWN], data)
     return _keep(run, data, seed, speed, list(scores))
