@@ -37,7 +37,7 @@ def test_scores_are_found_by_name_and_counted(scores: Scores, data: Data) -> Non
     assert scores["bits_per_dim"].n == len(data.test)
     assert "kid" in scores
     assert "fid" not in scores
-    assert len(scores) == len(list(scores)) == 10
+    assert len(scores) == len(list(scores)) == 14
     with pytest.raises(DalmError, match="Did you mean 'kid'"):
         scores["fid"]
 

@@ -13,18 +13,23 @@ from dalm.core import Generative, Spec
 from dalm.features import FeatureSpace
 from dalm.metrics.authenticity import AUTHENTICITY
 from dalm.metrics.c2st import C2ST
+from dalm.metrics.copied import COPIED
 from dalm.metrics.copying import COPYING
 from dalm.metrics.evidence import Evidence
 from dalm.metrics.frechet import FRECHET
 from dalm.metrics.kid import KID
 from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM
 from dalm.metrics.measure import Measure
+from dalm.metrics.missing import MISSING
 from dalm.metrics.neighbours import neighbours
 from dalm.metrics.prdc import COVERAGE, DENSITY, PRECISION, RECALL
 from dalm.metrics.proven import PROVEN
+from dalm.metrics.repeated import REPEATED
+from dalm.metrics.reproduced import REPRODUCED
 from dalm.records.score import Score
 
 __all__ = [
+    "ALARMS",
     "COSTS",
     "MEASURES",
     "Evidence",
@@ -47,8 +52,15 @@ MEASURES: tuple[Measure, ...] = (
     C2ST,
     COPYING,
     AUTHENTICITY,
+    COPIED,
+    REPEATED,
+    MISSING,
+    REPRODUCED,
 )
 """Every measure, in the order of the columns."""
+
+ALARMS = (COPYING, AUTHENTICITY, COPIED, REPEATED, MISSING, REPRODUCED)
+"""The measures that raise alarms."""
 
 COSTS = {
     "samples_per_second": "How many samples the model draws in a second on this machine.",
@@ -70,6 +82,7 @@ def evaluate(
     seed: int = 0,
     limit: int = 10_000,
     recorded: bool = False,
+    classes: tuple[str, ...] = (),
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -92,6 +105,7 @@ def evaluate(
         seed: of bootstrap, clusters, classifier, subsets and the noise of bounds.
         limit: most samples and most held-out rows that are used.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
+        classes: names of the classes.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -114,6 +128,7 @@ def evaluate(
         seed=seed,
         limit=limit,
         recorded=recorded,
+        classes=classes,
     )
     computable = [measure for measure in MEASURES if measure.needs <= evidence.offers]
     return [score for measure in computable for score in measure.scores(evidence)]

@@ -53,6 +53,7 @@ class Evidence:
         seed: of everything random in a measure.
         limit: most samples and most held-out rows that are used.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
+        classes: names of the classes.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -73,6 +74,7 @@ class Evidence:
     seed: int = 0
     limit: int = 10_000
     recorded: bool = False
+    classes: tuple[str, ...] = ()
     _results: dict[Callable[[Evidence], Any], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

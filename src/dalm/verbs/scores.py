@@ -133,6 +133,7 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         labels=data.test.y,
         seed=seed,
         recorded=data.recorded,
+        classes=data.classes,
     )
     _write_gallery(run.path / "gallery.npz", samples[:SHOWN], data)
     return _keep(run, data, seed, speed, list(scores))
@@ -159,7 +160,9 @@ def _draw(model: Generative, seed: int) -> tuple[Tensor, float]:
     model.sample(1, generator=generator)  # the first call pays for what the others reuse
 
     sizes = [DRAWN_AT_ONCE] * (SAMPLES // DRAWN_AT_ONCE)
-    if isinstance(model, Copycat):  # a row drawn twice would tell it from fresh data
+    if (
+        isinstance(model, Copycat) and model.share == 1
+    ):  # a row drawn twice would tell it from fresh data
         sizes = [min(SAMPLES, len(model.rows))]
     began = time.perf_counter()
     samples = torch.cat([model.sample(size, generator=generator).cpu() for size in sizes])
