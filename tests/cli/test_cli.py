@@ -36,6 +36,7 @@ ROW = {
 RECORD = {"metric", "split", "subset", "value", "low", "high", "n", "unit", "direction"} | {
     "features",
     "unranked",
+    "checked",
     "title",
     "label",
     "flag",

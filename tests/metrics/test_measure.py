@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {"latent": 1, "width": 4, "depth": 1}
 
 KEYS = {
     "unranked",
+    "checked",
     "metric",
     "title",
     "value",

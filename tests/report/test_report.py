@@ -59,6 +59,7 @@ def metric(
         "flag": None,
         "note": "",
         "unranked": "",
+        "checked": None,
     }
     return {"value": value, "low": low, "high": high, "direction": direction, **usual, **more}
 

@@ -226,13 +226,13 @@ def test_a_proof_goes_into_scores_of_either_format(tmp_path, form):
 @pytest.mark.slow
 def test_a_claim_that_is_too_good_gets_no_seal(tmp_path, monkeypatch):
     run = Path(shutil.copytree("runs/kde", tmp_path / "kde"))
-    claim = module._claim
-    monkeypatch.setattr(module, "_claim", lambda *asked: 0.5 * claim(*asked))
+    claim = module.claim_of
+    monkeypatch.setattr(module, "claim_of", lambda *asked: (0.5 * claim(*asked)[0], 0.0))
     proof = prove(run)
     assert proof.failed
     assert not proof.sealed
     assert "the likelihood claims" in proof.reason
-    assert "(0.1 % and 192 bytes more)" in proof.reason
+    assert "the tables that code the data ask for" in proof.reason
     assert proven(run)["value"] is None
     assert main(["prove", str(run)]) == 1
 
@@ -342,8 +342,8 @@ def test_devices_and_links_stay(tmp_path):
 
 @pytest.mark.parametrize("claim", [float("nan"), float("inf"), 99.0])
 def test_no_seal_for_a_claim_that_is_no_number_or_too_small(claim):
-    assert module._refusal(100, 100.0) is None
-    assert module._refusal(300, claim)
+    assert module.refusal(100, 99.0, 100.0, 0.0) is None
+    assert module.refusal(300, 250.0, claim, 0.0)
 
 
 @pytest.mark.slow
@@ -406,3 +406,23 @@ def test_the_core_works_without_the_extra(tmp_path):
     assert "proven: " in process.stdout
     assert "need bitarray, imagecodecs, pydivsufsort, pyppmd, zstandard" in process.stderr
     assert "pip install 'dalm[codecs]'" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "coded", "claim", "sealed"),
+    [
+        (1300, 1200.0, 1199.5, True),
+        (1300, 1200.0, 120.0, False),  # few rows, a tenth of what is true
+        (260, 120.0, 60.0, False),  # so small that the archive's own bytes are as many
+        (1300, 1200.0, 1.3e6, False),  # far smaller than it claims
+        (1300, 1200.0, 1400.0, True),  # tables give nothing less than 2⁻²⁴
+        (1500, 1200.0, 1200.0, False),  # more than coder and archive cost
+        (1300, 1220.0, 1200.0, False),
+    ],
+)
+def test_a_seal_allows_what_rounding_coder_and_archive_cost(size, coded, claim, sealed):
+    assert (module.refusal(size, coded, claim, 0.0) is None) == sealed
+
+
+def test_a_bound_may_differ_by_its_noise():
+    assert module.refusal(1300, 1220.0, 1200.0, 30.0) is None

@@ -83,6 +83,7 @@ def evaluate(
     limit: int = 10_000,
     recorded: bool = False,
     classes: tuple[str, ...] = (),
+    checked: tuple[str, str] | None = None,
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -106,6 +107,7 @@ def evaluate(
         limit: most samples and most held-out rows that are used.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
         classes: names of the classes.
+        checked: what speaks for an exact likelihood, and how that was found; see `Evidence`.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -129,6 +131,7 @@ def evaluate(
         limit=limit,
         recorded=recorded,
         classes=classes,
+        checked=checked,
     )
     computable = [measure for measure in MEASURES if measure.needs <= evidence.offers]
     return [score for measure in computable for score in measure.scores(evidence)]

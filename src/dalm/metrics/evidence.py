@@ -54,6 +54,8 @@ class Evidence:
         limit: most samples and most held-out rows that are used.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
         classes: names of the classes.
+        checked: what speaks for an exact likelihood, `"guarded"`, `"unchecked"` or `"impossible"`,
+            and how that was found.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -75,6 +77,7 @@ class Evidence:
     limit: int = 10_000
     recorded: bool = False
     classes: tuple[str, ...] = ()
+    checked: tuple[str, str] | None = None
     _results: dict[Callable[[Evidence], Any], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

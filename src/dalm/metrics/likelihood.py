@@ -29,8 +29,16 @@ def _compute(evidence: Evidence, nats: Tensor, measure: Measure) -> Score:
     impossible = evidence.spec.levels is not None and int((nats > MASS).sum())
     if impossible:
         reason = f"{impossible} of {len(nats)} data get a probability above 1"
-        return replace(score, flag="impossible", unranked=reason)
-    return replace(score, unranked=RECORDED) if evidence.recorded else score
+        return replace(score, flag="impossible", unranked=reason, checked="impossible")
+    if evidence.checked is not None and evidence.density.likelihood == "exact":
+        status, how = evidence.checked
+        note = "; ".join(filter(None, [score.note, f"{status}: {how}"]))
+        score = replace(score, checked=status, note=note)
+        if status == "impossible":
+            score = replace(score, flag="impossible", unranked=how)
+    if evidence.recorded and not score.unranked:
+        score = replace(score, unranked=RECORDED)
+    return score
 
 
 MASS = 1e-6

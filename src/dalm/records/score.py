@@ -49,6 +49,8 @@ class Score:
         flag: a word such as `"copies"` when the measure raises an alarm.
         note: what else a reader must know.
         unranked: why it takes no part in any ranking, if so.
+        checked: of an exact likelihood what speaks for it: `"guarded"` by a quick check,
+            `"unchecked"` or `"impossible"`.
         title: what a person calls the measure.
 
     Raises:
@@ -74,6 +76,7 @@ class Score:
     flag: str | None = None
     note: str = ""
     unranked: str = ""
+    checked: str | None = None
     title: str | None = None
 
     def __post_init__(self) -> None:

@@ -228,8 +228,13 @@ def contenders(rows: Sequence[Row], metric: str) -> dict[str, list[Row]]:
         if _competes(row, metric):
             groups.setdefault(label(row, metric), []).append(row)
     for group in groups.values():
-        group.sort(key=lambda row: badness(record(row, metric)))
+        group.sort(key=lambda row: (_doubtful(row, metric), badness(record(row, metric))))
     return groups
+
+
+def _doubtful(row: Row, metric: str) -> bool:
+    """Whether nothing speaks for a likelihood, so that it ranks after those that were checked."""
+    return (record(row, metric) or {}).get("checked") == "unchecked"
 
 
 def _competes(row: Row, metric: str) -> bool:
@@ -251,6 +256,7 @@ def best(rows: Sequence[Row], metric: str) -> list[int]:
     winners: list[Row] = []
     for group in contenders(rows, metric).values():
         least = badness(record(group[0], metric))
+        group = [row for row in group if not _doubtful(row, metric)] or group
         if len(group) > 1:
             winners += [row for row in group if badness(record(row, metric)) == least]
     return [place for place, row in enumerate(rows) if any(row is winner for winner in winners)]

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from dalm.codec import CodeLength, Settings, by_bits_back, pack_model
 from dalm.codec import compress as write_archive
-from dalm.core import Bound, Density, Generative
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.metrics import MEASURES
@@ -26,12 +25,10 @@ from dalm.metrics.proven import PROVEN
 from dalm.records import Json, atomic_write, read_scores
 from dalm.records.score import Score, score_records
 from dalm.train import Run
+from dalm.verbs.claims import claim_of, refusal
 from dalm.verbs.results import Result
 from dalm.verbs.scores import same, score
 
-MOST_RATIO = 1.001
-MOST_EXTRA_BYTES = 192
-"""A sealed file is at most this many times its claim, and this many bytes more."""
 WRITE_BATCH = 2500
 READ_BATCH = 1000
 """Data at once when a proof is written, and when it is read."""
@@ -162,11 +159,11 @@ def _weigh(run: Run, x: Tensor, samples: int) -> Proof:
     read_threads = 1 if write_threads > 1 else 2
     exact_bits, write_seconds = _write(run, x, samples)
     damage, read_seconds = _read_elsewhere(run.path, x, read_threads)
-    claim = _claim(run.model, x, samples)
+    claim, noise = claim_of(run.model, x, samples)
     size = (run.path / "proof.dalm").stat().st_size
 
     megabytes = x.nbytes / 1e6
-    reason = damage or _refusal(size, claim)
+    reason = damage or refusal(size, exact_bits / 8, claim, noise)
     coded = ProofFile(
         claimed=8 * claim / x.numel(),
         file=8 * size / x.numel(),
@@ -211,31 +208,6 @@ def _read_elsewhere(run: Path, x: Tensor, threads: int) -> tuple[str | None, flo
         seconds = float(json.loads(process.stdout)["seconds"])
         alike = np.array_equal(np.load(out), x.numpy())
     return (None if alike else "the file decodes to something else"), seconds
-
-
-def _refusal(size: int, claim: float) -> str | None:
-    """Why a file of so many bytes does not prove a claim of so many, `None` if it does."""
-    most = MOST_RATIO * claim + MOST_EXTRA_BYTES
-    if math.isfinite(claim) and size <= most:
-        return None
-    return (
-        f"the file has {size:,} bytes; the likelihood claims {claim:,.0f}, which allows "
-        f"{most:,.0f} ({100 * (MOST_RATIO - 1):.1f} % and {MOST_EXTRA_BYTES} bytes more)"
-    )
-
-
-@torch.no_grad()
-def _claim(model: Generative, x: Tensor, samples: int) -> float:
-    """Bytes that the model's own likelihood of data asks for."""
-    nats = torch.cat([_log_prob(model, part, samples) for part in x.split(500)])
-    return -nats.sum(dtype=torch.float64).item() / math.log(2) / 8
-
-
-def _log_prob(model: Generative, x: Tensor, samples: int) -> Tensor:
-    if isinstance(model, Bound) and samples > 1:
-        return model.importance_bound(x, samples=samples)
-    assert isinstance(model, Density)
-    return model.log_prob(x)
 
 
 def _record(run: Run, data: Data, proof: Proof) -> None:

@@ -21,6 +21,7 @@ from dalm.models import Copycat
 from dalm.records import Json, machine, read_scores, write
 from dalm.records.score import Score, find_score, score_records
 from dalm.train import Run
+from dalm.verbs.claims import check_claim
 from dalm.verbs.results import Result
 
 FORMAT = 2
@@ -134,6 +135,7 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         seed=seed,
         recorded=data.recorded,
         classes=data.classes,
+        checked=check_claim(run.model, data, seed),
     )
     _write_gallery(run.path / "gallery.npz", samples[:SHOWN], data)
     return _keep(run, data, seed, speed, list(scores))
