@@ -69,14 +69,15 @@ def evaluate(
     features: str | FeatureSpace | None = None,
     seed: int = 0,
     limit: int = 10_000,
+    size: int | None = None,
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
     Measures whose needs are not met are left out. A score that cannot be computed has no value, and
     the reason in its note.
 
-    Precision, recall, density and coverage use equally many samples and held-out rows; copies are
-    looked for among all training rows. Real vectors are first divided by the standard deviation of
+    All but the measures of copying use equally many samples and held-out rows; copies are looked
+    for among all training rows. Real vectors are first divided by the standard deviation of
     each entry in training, so that no unit of measurement decides a score; a feature space of the
     caller's own gets them as they are.
 
@@ -90,6 +91,7 @@ def evaluate(
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of bootstrap, clusters, classifier, subsets and the noise of bounds.
         limit: most samples and most held-out rows that are used.
+        size: most of each where as many of both are compared; see `Evidence`.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -111,6 +113,7 @@ def evaluate(
         features=features,
         seed=seed,
         limit=limit,
+        size=size,
     )
     computable = [measure for measure in MEASURES if measure.needs <= evidence.offers]
     return [score for measure in computable for score in measure.scores(evidence)]

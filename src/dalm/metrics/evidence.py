@@ -52,6 +52,8 @@ class Evidence:
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of everything random in a measure.
         limit: most samples and most held-out rows that are used.
+        size: most of each in measures that compare as many of both, since these depend on how
+            many: the rows of a board should all use the same. `None` takes as many as there are.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -71,6 +73,7 @@ class Evidence:
     features: str | FeatureSpace | None = None
     seed: int = 0
     limit: int = 10_000
+    size: int | None = None
     _results: dict[Callable[[Evidence], Any], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +133,16 @@ class Evidence:
         if not len(x):
             raise DalmError(f"there are no {name}")
 
+    def equally_many(self, samples: Tensor, heldout: Tensor) -> tuple[Tensor, Tensor]:
+        """As many rows of each, `size` at most, drawn at random.
+
+        Args:
+            samples: (m, ...).
+            heldout: (n, ...).
+        """
+        size = min(len(samples), len(heldout), self.size or self.limit)
+        return random_rows(samples, size, self.seed), random_rows(heldout, size, self.seed)
+
     @cached_property
     def plain_space(self) -> FeatureSpace:
         """The data's own numbers, real vectors in units of their spread in training."""
@@ -160,9 +173,7 @@ class Evidence:
     @cached_property
     def equal_vectors(self) -> tuple[Tensor, Tensor]:
         """As many features of each, (k, d)."""
-        fake, real = self.vectors
-        size = min(len(fake), len(real))
-        return random_rows(fake, size, self.seed), random_rows(real, size, self.seed)
+        return self.equally_many(*self.vectors)
 
     # Likelihood
 
