@@ -4,9 +4,9 @@
 
 Dowson & Landau 1982; as a score of generative models Heusel et al. 2017 (there in the space of the
 Inception net and called FID; this is not FID). Unit: squared units of the features. Lower is
-better, 0 is the ideal. What is computed from n rows is biased upward: two sets from one Gaussian in
-d dimensions score about d²/2n. The bias falls as 1/n, so what halves of the sets score, F(n/2), says
-how large it is, and the score is extrapolated to n = ∞ (Chong & Forsyth 2020):
+better, 0 is the ideal. From n rows it comes out too large: two sets from one Gaussian in d
+dimensions score about d²/2n. That bias falls as 1/n, so the score of halves of the sets, F(n/2),
+says how large it is, and the score is extrapolated to n = ∞ (Chong & Forsyth 2020):
 
     2 F(n) - mean F(n/2)
 

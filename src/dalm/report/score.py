@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dalm.records.score import TITLES, find_score, score_records
-from dalm.records.scoreboard import is_reference
 
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -21,14 +20,15 @@ UNITS = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"))
 """From which count on, in what, and how it is called."""
 
 
-def record(row: Row, metric: str) -> Record | None:
-    """The row's score on the whole test split, if it has one.
+def record(row: Row, metric: str, split: str = "test") -> Record | None:
+    """The row's score on a whole split, if it has one.
 
     Args:
         row: of a scoreboard, of either format.
         metric: name of the measure.
+        split: the part of the data.
     """
-    return find_score(score_records(row), metric)
+    return find_score(score_records(row), metric, split)
 
 
 def number(score: Record | None, key: str = "value") -> float | None:
@@ -197,6 +197,21 @@ def badness(score: Record | None) -> float:
     return {"lower": middle, "higher": -middle}.get(str(direction), math.inf)
 
 
+def tightest(row: Row) -> str:
+    """The likelihood that says most of a row: of its bounds the lowest, on validation if it can.
+
+    >>> bits = {"bits_per_dim": {"value": 2.1, "direction": "lower"}}
+    >>> tighter = {"importance_bits_per_dim": {"value": 1.9, "direction": "lower"}}
+    >>> tightest({"metrics": bits}), tightest({"metrics": bits | tighter})
+    ('bits_per_dim', 'importance_bits_per_dim')
+    """
+    for split in ("val", "test"):
+        bits = {metric: badness(record(row, metric, split)) for metric in LIKELIHOODS}
+        if math.isfinite(min(bits.values())):
+            return min(bits, key=bits.__getitem__)
+    return LIKELIHOODS[0]
+
+
 def flags(row: Row) -> dict[str, str]:
     """The alarms a row raises, by metric.
 
@@ -210,50 +225,6 @@ def flags(row: Row) -> dict[str, str]:
 def copies(row: Row) -> bool:
     """Whether a metric says that the row's samples are copies of training data."""
     return "copies" in flags(row).values()
-
-
-def contenders(rows: Sequence[Row], metric: str) -> dict[str, list[Row]]:
-    """The models that can be ranked on a metric, best first, by likelihood label (other metrics:
-    one group).
-
-    Reference rows are not models. A model that copies does not compete on samples, where copying
-    wins; held-out likelihood it cannot cheat.
-
-    Args:
-        rows: of a scoreboard.
-        metric: name of the measure.
-    """
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if _competes(row, metric):
-            groups.setdefault(label(row, metric), []).append(row)
-    for group in groups.values():
-        group.sort(key=lambda row: badness(record(row, metric)))
-    return groups
-
-
-def _competes(row: Row, metric: str) -> bool:
-    if is_reference(row) or row.get("error"):
-        return False
-    if metric not in LIKELIHOODS and copies(row):
-        return False
-    return math.isfinite(badness(record(row, metric)))
-
-
-def best(rows: Sequence[Row], metric: str) -> list[int]:
-    """Where in the rows the best values of a metric stand: one per likelihood label, and none
-    where only one row competes.
-
-    Args:
-        rows: of a scoreboard.
-        metric: name of the measure.
-    """
-    winners: list[Row] = []
-    for group in contenders(rows, metric).values():
-        least = badness(record(group[0], metric))
-        if len(group) > 1:
-            winners += [row for row in group if badness(record(row, metric)) == least]
-    return [place for place, row in enumerate(rows) if any(row is winner for winner in winners)]
 
 
 def overlap(one: Record | None, other: Record | None) -> bool:

@@ -8,10 +8,10 @@ from dalm.records.scoreboard import is_reference
 from dalm.report.board import Board
 from dalm.report.facts import words
 from dalm.report.markup import Html, absent, section, tag
+from dalm.report.ranking import best
 from dalm.report.score import (
     Row,
     arrow,
-    best,
     columns,
     compact,
     detail,
@@ -44,9 +44,10 @@ def scoreboard(board: Board) -> Html:
 
     table = tag("table", tag("thead", tag("tr", *heads)), *bodies, class_="sortable")
     lead = (
-        "On held-out data; ± is half of a 95 % interval. Bold is the best model of its column: "
-        "exact values and bounds are ranked apart, and a model that copies does not compete on "
-        "samples."
+        "On held-out data; ± is half of a 95 % interval. Bold is the model that validation data "
+        "choose, each by its tightest likelihood; what its figure on test data is, had no part in "
+        "that. A bound ranks among exact values, for the true value is at most this, and a model "
+        "that copies does not compete on samples."
     )
     scrolling = tag("div", table, class_="scroll")
     return section("Scoreboard", lead, scrolling, _gaps(board, metrics))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from dalm.records.score import score_records
 from dalm.records.scoreboard import is_reference
-from dalm.report.score import Row, arrow, best, compact, detail, flags, label, phrase, record, title
+from dalm.report.ranking import best
+from dalm.report.score import Row, arrow, compact, detail, flags, label, phrase, record, title
 
 if TYPE_CHECKING:
     from rich.table import Table

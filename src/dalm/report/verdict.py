@@ -6,19 +6,20 @@ from collections.abc import Iterator, Sequence
 
 from dalm.records.score import score_records
 from dalm.records.scoreboard import copycat_reference, held_out_reference, is_reference
+from dalm.report.paired import Difference
+from dalm.report.ranking import Ranking, rank, rank_densities, separates
 from dalm.report.score import (
-    LIKELIHOODS,
     Row,
     badness,
-    contenders,
     copies,
     flags,
     label,
     number,
-    overlap,
     phrase,
     record,
+    tightest,
     title,
+    value,
 )
 
 Finding = tuple[str, str]
@@ -52,67 +53,107 @@ def listing(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _heading(text: str, group: Sequence[Row]) -> str:
-    return f"Best {text}" if len(group) > 1 else text.capitalize()
+def _heading(text: str, ranking: Ranking) -> str:
+    return f"Best {text}" if len(ranking.rows) > 1 else text.capitalize()
 
 
-def _unsettled(group: Sequence[Row], metric: str) -> str:
-    """Who may be as good as the first of a group."""
-    first = record(group[0], metric)
-    close = [name(row) for row in group[1:] if overlap(first, record(row, metric))]
-    if not close:
+def _chosen(ranking: Ranking) -> str:
+    """By what figures the first was chosen, and among how many."""
+    count = len(ranking.rows)
+    if count < 2:
         return ""
+    if ranking.split == "val":
+        return f" Chosen among {count} models on validation data."
+    return (
+        f" Chosen among {count} models by this very figure, so it flatters: there are none on "
+        "validation data."
+    )
 
-    intervals = "interval" if len(close) == 1 else "intervals"
-    verb = "overlaps" if len(close) == 1 else "overlap"
-    return f" The 95 % {intervals} of {listing(close)} {verb} it, so their order is not settled."
+
+def _certainty(ranking: Ranking) -> str:
+    """Than whom the first is surely better, and than whom not."""
+    words = ""
+    paired = next(((row, pair) for row, pair in ranking.worse if pair), None)
+    if paired:
+        words += _better(*paired)
+    if ranking.close:
+        close = listing([name(row) for row in ranking.close])
+        words += f" Not settled between it and {close}{_how_close(ranking)}."
+    if ranking.bounds:
+        bounds = listing([f"{name(row)} ({_phrase(row)})" for row in ranking.bounds])
+        words += f" Of {bounds} only a bound is known: the true value may be lower."
+    return words
+
+
+def _how_close(ranking: Ranking) -> str:
+    if ranking.pairs > 1:
+        return f" (compared row by row, corrected for {ranking.pairs} comparisons)"
+    return " (compared row by row)" if ranking.pairs else ": their 95 % intervals overlap"
+
+
+def _better(row: Row, pair: Difference) -> str:
+    middle, half = value(
+        {"value": pair.value, "low": pair.value - pair.half, "high": pair.value + pair.half}
+    )
+    return (
+        f" Better than {name(row)} by {middle} ± {half} bits/dim, row by row on the same "
+        f"{pair.n:,} rows."
+    )
 
 
 def _likelihoods(rows: Sequence[Row]) -> Iterator[Finding]:
-    groups = contenders(rows, "bits_per_dim")
-    exact = groups.get("exact", [])
-    bounds = groups.get("bound", [])
-    estimates = groups.get("estimate", [])
-
-    if exact:
-        how = ", computed exactly" if len(groups) > 1 else ""
-        sentences = f"{_bits(exact[0])} on held-out data{how}."
-        yield _heading("density", exact), sentences + _unsettled(exact, "bits_per_dim")
-    if bounds:
-        sentences = f"{_bits(bounds[0])}. {_against(bounds[0], exact)}"
-        yield _heading("bound", bounds), sentences + _unsettled(bounds, "bits_per_dim")
-    if estimates:
-        sentences = f"{_bits(estimates[0])}. An estimate is not ranked with exact values."
-        yield _heading("estimate", estimates), sentences + _unsettled(estimates, "bits_per_dim")
-
-
-def _bits(row: Row) -> str:
-    return f"{name(row)}: {phrase(row, 'bits_per_dim')} bits/dim"
-
-
-def _against(bound: Row, exact: Sequence[Row]) -> str:
-    """How the best bound stands beside the best exact value."""
-    top = number(record(bound, "bits_per_dim"), "high")
-    rival = number(record(exact[0], "bits_per_dim"), "low") if exact else None
-    if top is not None and rival is not None and top < rival:
-        return (
-            f"This is a bound, and even so below the exact value of {name(exact[0])}: it is the "
-            "better density."
+    densities = rank_densities(rows)
+    estimates = rank_densities(rows, ["estimate"])
+    if densities.rows:
+        first = densities.rows[0]
+        sentences = f"{name(first)}: {_phrase(first)} bits/dim on held-out data.{_bound(densities)}"
+        tail = _chosen(densities) + _certainty(densities) + _tail(first)
+        yield _heading("density", densities), sentences + tail
+    if estimates.rows:
+        first = estimates.rows[0]
+        sentences = f"{name(first)}: {_phrase(first)} bits/dim."
+        apart = " An estimate is not ranked with exact values."
+        yield (
+            _heading("estimate", estimates),
+            sentences + apart + _chosen(estimates) + _certainty(estimates),
         )
-    return "The true value is at most this, so it is not ranked with exact values."
+
+
+def _phrase(row: Row) -> str:
+    """Its tightest likelihood."""
+    return phrase(row, tightest(row))
+
+
+def _bound(ranking: Ranking) -> str:
+    """What must be said where the first has a bound only."""
+    first, *others = ranking.rows
+    if label(first, tightest(first)) != "bound":
+        return ""
+    exact = [row for row in others if label(row, tightest(row)) == "exact"]
+    if exact and not any(row in ranking.close for row in exact):
+        return " This is a bound, and even so below every exact value: it is the better density."
+    return " This is a bound: the true value is at most this."
+
+
+def _tail(row: Row) -> str:
+    """That a figure rests on few rows, where it does."""
+    why = (record(row, tightest(row)) or {}).get("unreliable")
+    return f" Its interval does not hold: {why}." if why else ""
 
 
 def _below_par(rows: Sequence[Row]) -> Iterator[Finding]:
-    simple = [row for row in rows if is_reference(row) and _exact_bits(row)]
+    simple = [row for row in rows if is_reference(row) and _exact_bits(row) is not None]
     if not simple:
         return
 
-    par = min(simple, key=_exact_bits)
+    par = min(simple, key=lambda row: badness(record(row, "bits_per_dim")))
     limit = badness(record(par, "bits_per_dim"))
     reached = f"the {name(par)} reference reaches {phrase(par, 'bits_per_dim')} bits/dim"
-    groups = contenders(rows, "bits_per_dim")
-    worse = _reaching(limit, groups.get("exact", []))
-    unproven = _reaching(limit, groups.get("bound", []))
+    above = [
+        row for row in rank_densities(rows).rows if badness(record(row, tightest(row))) >= limit
+    ]
+    worse = _listed(above, "exact")
+    unproven = _listed(above, "bound")
     if worse:
         yield "No better than a reference", f"{worse}: {reached}."
     if unproven:
@@ -122,51 +163,38 @@ def _below_par(rows: Sequence[Row]) -> Iterator[Finding]:
         )
 
 
-def _exact_bits(row: Row) -> float:
-    """Bits per dimension if they are exact, else 0."""
-    if label(row, "bits_per_dim") != "exact":
-        return 0.0
-    return number(record(row, "bits_per_dim")) or 0.0
+def _exact_bits(row: Row) -> float | None:
+    """Bits per dimension if they are exact."""
+    return number(record(row, "bits_per_dim")) if label(row, "bits_per_dim") == "exact" else None
 
 
-def _reaching(limit: float, group: Sequence[Row]) -> str:
-    """The rows at or above a limit by the lower of their likelihoods, in words."""
-    reaching = []
-    for row in group:
-        scores = {metric: badness(record(row, metric)) for metric in LIKELIHOODS}
-        lowest = min(LIKELIHOODS, key=scores.__getitem__)
-        if scores[lowest] >= limit:
-            reaching.append(f"{name(row)} ({phrase(row, lowest)})")
-    return listing(reaching)
+def _listed(rows: Sequence[Row], kind: str) -> str:
+    """The rows with likelihoods of a kind, in words."""
+    those = [row for row in rows if label(row, tightest(row)) == kind]
+    return listing([f"{name(row)} ({_phrase(row)})" for row in those])
 
 
 SAMPLE_METRICS = {
     "c2st": "told from real data by a classifier with accuracy",
     "frechet": "Fréchet distance",
+    "kid": "KID",
 }
 
 
 def _samples(rows: Sequence[Row]) -> Iterator[Finding]:
-    """By the classifier test where it separates the models, for it sees more than moments; else by
-    the Fréchet distance.
-    """
-    tested = contenders(rows, "c2st").get("", [])
-    metric = "c2st" if _separates(tested, "c2st") else "frechet"
-    group = contenders(rows, metric).get("", [])
-    if not group:
+    """By the first measure that separates the models; else by the Fréchet distance."""
+    measures = [rank(rows, metric) for metric in SAMPLE_METRICS]
+    ranking = next(filter(separates, measures), measures[1])
+    if not ranking.rows:
         return
 
-    score = f"{SAMPLE_METRICS[metric]} {phrase(group[0], metric)}"
-    sentences = f"{name(group[0])}: {score}.{_unsettled(group, metric)}"
+    first = ranking.rows[0]
+    score = f"{SAMPLE_METRICS[ranking.metric]} {phrase(first, ranking.metric)}"
+    sentences = f"{name(first)}: {score}.{_chosen(ranking)}{_certainty(ranking)}"
     real = held_out_reference(rows)
-    if real and number(record(real, metric)) is not None:
-        sentences += f" Held-out real data score {phrase(real, metric)}."
-    yield _heading("samples", group), sentences
-
-
-def _separates(group: Sequence[Row], metric: str) -> bool:
-    """Whether a metric settles that the best of these is better than the last."""
-    return len(group) > 1 and not overlap(record(group[0], metric), record(group[-1], metric))
+    if real and number(record(real, ranking.metric)) is not None:
+        sentences += f" Held-out real data score {phrase(real, ranking.metric)}."
+    yield _heading("samples", ranking), sentences
 
 
 def _copying(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -177,7 +205,7 @@ def _copying(rows: Sequence[Row]) -> Iterator[Finding]:
 
     guilty = [row for row in models if copies(row)]
     sentences = [f"{name(row)}: copies its training data ({_evidence(row)})." for row in guilty]
-    if guilty and contenders(rows, "frechet"):
+    if guilty and rank(rows, "frechet").rows:
         sentences.append("What copies does not compete on samples.")
     if not guilty:
         sentences.append("No model was caught copying its training data.")
