@@ -52,7 +52,8 @@ def metric(
     value: float | None, half: float = 0.0, direction: Any = "lower", **more: Any
 ) -> dict[str, Any]:
     low, high = (value - half, value + half) if value is not None else (None, None)
-    usual = {"n": 500, "unit": "", "features": None, "label": None, "flag": None, "note": ""}
+    usual: dict[str, Any] = dict.fromkeys(("features", "label", "flag", "unreliable"))
+    usual |= {"n": 500, "unit": "", "note": ""}
     return {"value": value, "low": low, "high": high, "direction": direction, **usual, **more}
 
 
@@ -65,6 +66,7 @@ SCORES = {
     "samples_per_second": 890.0,
     "seed": 0,
     "machine": {},
+    "each": None,
     "scores": [
         {"metric": "bits_per_dim", "title": "bits/dim", "split": "test", "subset": None}
         | metric(1.74, 0.04, label="exact", unit="bits/dim")
@@ -358,7 +360,7 @@ def test_verdict_uses_the_figures() -> None:
 
     assert found["Best density"].startswith("pixelcnn: 1.74 ± 0.04 bits/dim")
     assert "Chosen among 4 models by this very figure" in found["Best density"]
-    assert "between it and gaussian: their 95 % intervals overlap." in found["Best density"]
+    assert "between it and gaussian (by their 95 % intervals)." in found["Best density"]
     assert "Of vae (≤ 2.01 ± 0.05) only a bound is known" in found["Best density"]
     assert "kde (1.95 ± 0.04)" in found["No better than a reference"]
     assert found["Best samples"].startswith("vae: Fréchet distance 4.0 ± 0.5")

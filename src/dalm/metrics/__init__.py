@@ -7,6 +7,9 @@ its file and that tuple: columns, titles, explanations and refusals come from th
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from dataclasses import replace
+
 from torch import Tensor
 
 from dalm.core import Generative, Spec
@@ -17,7 +20,7 @@ from dalm.metrics.copying import COPYING
 from dalm.metrics.evidence import Evidence
 from dalm.metrics.frechet import FRECHET
 from dalm.metrics.kid import KID
-from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM
+from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM, rows_of
 from dalm.metrics.measure import Measure
 from dalm.metrics.neighbours import neighbours
 from dalm.metrics.prdc import COVERAGE, DENSITY, PRECISION, RECALL
@@ -70,6 +73,9 @@ def evaluate(
     seed: int = 0,
     limit: int = 10_000,
     size: int | None = None,
+    split: str = "test",
+    choosing: bool = False,
+    each: MutableMapping[str, Tensor] | None = None,
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -92,6 +98,10 @@ def evaluate(
         seed: of bootstrap, clusters, classifier, subsets and the noise of bounds.
         limit: most samples and most held-out rows that are used.
         size: most of each where as many of both are compared; see `Evidence`.
+        split: the part of the data that the held-out rows are.
+        choosing: only the measures that models are chosen by.
+        each: gets the bits per dimension of every row that was scored, and the places of these
+            rows, named as `dalm.records.each` says.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -115,8 +125,12 @@ def evaluate(
         limit=limit,
         size=size,
     )
-    computable = [measure for measure in MEASURES if measure.needs <= evidence.offers]
-    return [score for measure in computable for score in measure.scores(evidence)]
+    asked = [measure for measure in MEASURES if measure.chooses or not choosing]
+    computable = [measure for measure in asked if measure.needs <= evidence.offers]
+    scores = [score for measure in computable for score in measure.scores(evidence)]
+    if each is not None:
+        each.update({f"{name}.{split}{end}": x for (name, end), x in rows_of(evidence).items()})
+    return [replace(score, split=split) for score in scores]
 
 
 def meanings() -> dict[str, str]:

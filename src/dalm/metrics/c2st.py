@@ -43,6 +43,7 @@ C2ST = Measure(
     meaning="How often a classifier tells samples from held-out data; 0.5 means that it can only "
     "guess.",
     needs={"samples"},
+    chooses=True,
     compute=_compute,
 )
 

@@ -189,9 +189,19 @@ class Evidence:
         return self.model
 
     @cached_property
+    def scored(self) -> Tensor:
+        """Places of the held-out rows whose log probability is taken, (n,)."""
+        return even_places(len(self.heldout), self.limit)
+
+    @cached_property
+    def tightened(self) -> Tensor:
+        """Places of the held-out rows that importance samples are spent on, (n,)."""
+        return even_places(len(self.heldout), IMPORTANCE_ROWS)
+
+    @cached_property
     def log_probs(self) -> Tensor:
         """Log probability of held-out rows in nats, (n,)."""
-        rows = even_rows(self.heldout, self.limit).split(SCORED_AT_ONCE)
+        rows = self.heldout[self.scored].split(SCORED_AT_ONCE)
         noise = self._noise(self.density)
         with torch.no_grad():
             return torch.cat([self.density.log_prob(x, generator=noise).cpu() for x in rows])
@@ -202,7 +212,7 @@ class Evidence:
         model = self.model
         if not isinstance(model, Bound):
             raise DalmError("the model is no bound that importance samples could tighten")
-        rows = even_rows(self.heldout, IMPORTANCE_ROWS).split(IMPORTANCE_AT_ONCE)
+        rows = self.heldout[self.tightened].split(IMPORTANCE_AT_ONCE)
         noise = self._noise(model)
         bounds = [
             model.importance_bound(x, samples=IMPORTANCE_SAMPLES, generator=noise) for x in rows
@@ -232,16 +242,17 @@ def random_rows(x: Tensor, limit: int, seed: int) -> Tensor:
     return x[order[:limit]]
 
 
-def even_rows(x: Tensor, limit: int) -> Tensor:
-    """At most `limit` rows, spread evenly, so that an order by class or by time does no harm.
+def even_places(n: int, limit: int) -> Tensor:
+    """At most `limit` of n places, spread evenly, so that an order by class or by time does no
+    harm.
 
     Args:
-        x: (N, ...).
-        limit: most rows.
+        n: how many there are.
+        limit: most places.
 
-    >>> even_rows(torch.arange(6), 3)
+    >>> even_places(6, 3)
     tensor([0, 2, 4])
     """
-    if len(x) <= limit:
-        return x
-    return x[torch.arange(limit) * len(x) // limit]
+    if n <= limit:
+        return torch.arange(n)
+    return torch.arange(limit) * n // limit

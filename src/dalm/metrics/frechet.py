@@ -33,6 +33,7 @@ FRECHET = Measure(
     meaning="Distance between Gaussians fitted to features of samples and of held-out data, freed "
     "of what small samples add; about 0, even below, when they agree.",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: frechet(
         *evidence.equal_vectors, features=evidence.space.name, seed=evidence.seed
     ),

@@ -51,6 +51,21 @@ def mean_interval(values: Tensor) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def median_interval(values: Tensor) -> Interval:
+    """Median of independent values, (B,), between order statistics that hold the true one with 95 %
+    or more, whatever the distribution: B/2 ± 1.96 sqrt(B)/2 of them lie below. Thompson 1936.
+
+    >>> import torch
+    >>> median_interval(torch.arange(101.0))
+    Interval(value=50.0, low=40.0, high=60.0)
+    """
+    ordered = values.double().sort().values
+    n = len(ordered)
+    below = max(0, math.floor(n / 2 - Z95 * math.sqrt(n) / 2))
+    middle = ordered.quantile(0.5).item()
+    return Interval(middle, ordered[below].item(), ordered[n - 1 - below].item())
+
+
 def share(hits: Tensor) -> float:
     """Share of true entries of a boolean (B,).
 

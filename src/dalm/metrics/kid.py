@@ -28,6 +28,7 @@ KID = Measure(
     meaning="Distance between samples and held-out data through a kernel; about 0, even below, "
     "when they cannot be told apart.",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: kid(
         *evidence.equal_vectors, features=evidence.space.name, seed=evidence.seed
     ),

@@ -59,6 +59,7 @@ PRECISION = Measure(
     direction="higher",
     meaning="Share of samples that lie where held-out data lie: are they realistic?",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).precision,
 )
 RECALL = Measure(
@@ -68,6 +69,7 @@ RECALL = Measure(
     direction="higher",
     meaning="Share of held-out data that lie where samples lie: is every kind of datum produced?",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).recall,
 )
 DENSITY = Measure(
@@ -78,6 +80,7 @@ DENSITY = Measure(
     meaning="How thickly held-out data surround the samples; about 1 for samples as good as real "
     "data.",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).density,
 )
 COVERAGE = Measure(
@@ -88,6 +91,7 @@ COVERAGE = Measure(
     meaning="Share of held-out data that have a sample among their neighbours: does the model "
     "reach everywhere, and often enough?",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).coverage,
 )
 

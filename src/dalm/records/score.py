@@ -49,6 +49,7 @@ class Score:
         flag: a word such as `"copies"` when the measure raises an alarm.
         note: what else a reader must know.
         title: what a person calls the measure.
+        unreliable: why the interval does not hold, or `None` where nothing speaks against it.
 
     Raises:
         DalmError: NaN, a value outside its own interval, an unknown direction, or no value and no
@@ -73,6 +74,7 @@ class Score:
     flag: str | None = None
     note: str = ""
     title: str | None = None
+    unreliable: str | None = None
 
     def __post_init__(self) -> None:
         numbers = [v for v in (self.low, self.value, self.high) if v is not None]

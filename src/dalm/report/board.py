@@ -118,7 +118,8 @@ def _entry(folder: Path, row: Json, check: Check) -> Entry:
 
     try:
         check(path)
-        return Entry(row, _open(path))
+        run = _open(path)
+        return Entry(row | {"each": run.each}, run)
     except DalmError as error:  # one damaged run must not lose the others
         reason = row.get("error") or str(error)
         return Entry(row | {"scores": [], "error": reason}, None)
@@ -161,6 +162,7 @@ def _row(run: RunFolder) -> Json:
         "error": _failure(run.path, meta),
         "likelihood": metrics.get("likelihood"),
         "scores": run.scores,
+        "each": run.each,
         "samples_per_second": metrics.get("samples_per_second"),
         "seconds": metrics.get("seconds", meta.get("seconds")),
         "parameters": metrics.get("parameters", meta.get("parameters")),

@@ -51,8 +51,8 @@ def difference(one: Row, other: Row, split: str = "test") -> Difference | None:
 
     >>> place = np.arange(20)
     >>> def row(bits): return {"each": {"bits_per_dim.test": bits, "bits_per_dim.test.rows": place}}
-    >>> difference(row(place + 1.0), row(place + 1.5 + 0.01 * (place % 2))).value
-    0.505
+    >>> difference(row(place + 1.0), row(place + 1.5 + 0.25 * (place % 2))).value
+    0.625
     """
     first = _bits(one, split)
     second = _bits(other, split)

@@ -16,6 +16,8 @@ Row = Mapping[str, Any]
 LIKELIHOODS = ("bits_per_dim", "importance_bits_per_dim")
 SIGNS = {"bound": "≤ ", "estimate": "≈ "}
 """A bound on the log-likelihood from below bounds the bits from above."""
+DOUBT = "?"
+"""Behind an interval that does not hold."""
 UNITS = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"))
 """From which count on, in what, and how it is called."""
 
@@ -150,16 +152,19 @@ def value(score: Record | None, most: int = 6) -> tuple[str, str]:
 
 
 def phrase(row: Row, metric: str, most: int = 6) -> str:
-    """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`.
+    """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`, and a question mark where the
+    interval does not hold.
 
     Args:
         row: of a scoreboard.
         metric: name of the measure.
         most: decimal places, as in `value`.
     """
-    middle, half = value(record(row, metric), most)
+    score = record(row, metric)
+    middle, half = value(score, most)
     sign = "" if middle == "–" else SIGNS.get(label(row, metric), "")
-    return f"{sign}{middle} ± {half}" if half else f"{sign}{middle}"
+    doubt = DOUBT if score and score.get("unreliable") else ""
+    return f"{sign}{middle} ± {half}{doubt}" if half else f"{sign}{middle}"
 
 
 def compact(count: object) -> str:

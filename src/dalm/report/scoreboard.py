@@ -122,6 +122,8 @@ def _interval(row: Row, metric: str) -> str | None:
         parts.append(f"95 % interval {low:.5g} to {high:.5g}")
     if score.get("n"):
         parts.append(f"n = {words(score['n'])}")
+    if score.get("unreliable"):
+        parts.append(f"the interval does not hold: {words(score['unreliable'])}")
     if words(score.get("note")):
         parts.append(words(score["note"]))
     return "; ".join(parts) or None

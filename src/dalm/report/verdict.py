@@ -33,7 +33,7 @@ def verdict(rows: Sequence[Row]) -> list[Finding]:
     >>> verdict([{"name": "kde", "bits_per_dim": bits}])
     [('Density', 'kde: 1.74 ± 0.04 bits/dim on held-out data.')]
     """
-    sources = (_likelihoods, _below_par, _samples, _copying, _alarms, _silent, _failed)
+    sources = (_likelihoods, _doubts, _below_par, _samples, _copying, _alarms, _silent, _failed)
     return [finding for source in sources for finding in source(rows)]
 
 
@@ -88,7 +88,7 @@ def _certainty(ranking: Ranking) -> str:
 def _how_close(ranking: Ranking) -> str:
     if ranking.pairs > 1:
         return f" (compared row by row, corrected for {ranking.pairs} comparisons)"
-    return " (compared row by row)" if ranking.pairs else ": their 95 % intervals overlap"
+    return " (compared row by row)" if ranking.pairs else " (by their 95 % intervals)"
 
 
 def _better(row: Row, pair: Difference) -> str:
@@ -107,8 +107,8 @@ def _likelihoods(rows: Sequence[Row]) -> Iterator[Finding]:
     if densities.rows:
         first = densities.rows[0]
         sentences = f"{name(first)}: {_phrase(first)} bits/dim on held-out data.{_bound(densities)}"
-        tail = _chosen(densities) + _certainty(densities) + _tail(first)
-        yield _heading("density", densities), sentences + tail
+        certainty = _chosen(densities) + _certainty(densities)
+        yield _heading("density", densities), sentences + certainty
     if estimates.rows:
         first = estimates.rows[0]
         sentences = f"{name(first)}: {_phrase(first)} bits/dim."
@@ -133,12 +133,6 @@ def _bound(ranking: Ranking) -> str:
     if exact and not any(row in ranking.close for row in exact):
         return " This is a bound, and even so below every exact value: it is the better density."
     return " This is a bound: the true value is at most this."
-
-
-def _tail(row: Row) -> str:
-    """That a figure rests on few rows, where it does."""
-    why = (record(row, tightest(row)) or {}).get("unreliable")
-    return f" Its interval does not hold: {why}." if why else ""
 
 
 def _below_par(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -243,6 +237,14 @@ def _alarms(rows: Sequence[Row]) -> Iterator[Finding]:
             if word != "copies":
                 what = f"{title([row], metric)} {phrase(row, metric)}"
                 yield "Alarm", f"{name(row)}: {word} ({what})."
+
+
+def _doubts(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Whose likelihood rests on few rows."""
+    for row in rows:
+        why = (record(row, tightest(row)) or {}).get("unreliable")
+        if why and not is_reference(row):
+            yield "Unreliable interval", f"{name(row)}: {_phrase(row)} bits/dim: {why}."
 
 
 def _silent(rows: Sequence[Row]) -> Iterator[Finding]:
