@@ -9,6 +9,7 @@ import torch
 from dalm.core import Generative, Player, Spec
 from dalm.models import DCGAN, KDE, VAE, Discriminant, Gaussian, Histogram, PixelCNN
 from dalm.options import option
+from dalm.probability.kernels import Rows
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,10 @@ class NoJacobian(VAE):
     family = "no-jacobian"
 
     def log_likelihood(self, x, z, y):
-        wrong = 0.0 if self.spec.levels else 2 * self.scale.log_volume()
-        return super().log_likelihood(x, z, y) - wrong
+        return super().log_likelihood(x, z, y)
+
+    def _volume(self, x):
+        return 0.0
 
 
 class StaysInEvaluation(DCGAN):
@@ -230,7 +233,7 @@ class Absentminded(KDE):
     family = "absent-minded"
 
     def passes(self, work):
-        work.memory.pop("trials", None)
+        work.memory.pop("diagonal", None)
         yield from super().passes(work)
 
 
@@ -259,6 +262,35 @@ class Unseeded(VAE):
     def turns(self, step):
         for turn in super().turns(step):
             yield turn._replace(loss=turn.loss * (1 + random.random()))
+
+
+class InRawUnits(Gaussian):
+    family = "in-raw-units"
+    standardises = False
+
+
+class ChargesConstants(KDE):
+    family = "charges-constants"
+    standardises = False
+
+
+class LeavesOneCopyOut(KDE):
+    family = "leaves-one-copy-out"
+
+    def _remember(self, batch):
+        super()._remember(batch)
+        x = batch.x.flatten(1)
+        rows = Rows(x, torch.zeros(len(x)).long(), torch.ones(len(x)).double())
+        return rows, torch.arange(len(x))
+
+
+class Impatient(Histogram):
+    family = "impatient"
+
+    def passes(self, work):
+        half = len(work.train.x) // 2
+        work.train = work.train._replace(x=work.train.x[:half])
+        return super().passes(work)
 
 
 TINY_VAE = {"latent": 2, "width": 16, "depth": 1, "samples": 16}
@@ -301,5 +333,9 @@ MUTANTS = [
     Mutant(OffTheRecord, "remembers outside its buffers", "passes_can_be_resumed"),
     Mutant(Overwriting, "known entries are drawn anew", "known_entries_stay"),
     Mutant(Unseeded, "noise that no seed decides", "steps_repeat_themselves", TINY_VAE),
+    Mutant(InRawUnits, "shrinks in raw units", "units_do_not_matter", {"estimate": "map"}),
+    Mutant(ChargesConstants, "a density of constants", "a_constant_entry_does_not_matter"),
+    Mutant(LeavesOneCopyOut, "copies shrink its bandwidth", "copies_change_little"),
+    Mutant(Impatient, "learns from the first half of the rows", "order_does_not_matter"),
     Mutant(Careless, "accepts classes that the data do not have", "refuses_bad_input"),
 ]

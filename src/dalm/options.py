@@ -33,6 +33,7 @@ class Option:
         meaning: what it is, in a phrase, with its unit.
         default: its value where nothing is said.
         at_least, above, at_most, below: its range, if it is a number.
+        later: whether it came later than the first release, and at its default changes nothing.
         name: as a keyword; known once the class is.
         kind: its type; known once the class is.
     """
@@ -43,6 +44,7 @@ class Option:
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
+    later: bool = False
     name: str = ""
     kind: Any = None
 
@@ -120,6 +122,7 @@ def option(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
+    later: bool = False,
     kw_only: bool = True,
 ) -> Any:
     """Declare an option: the value of an annotated name in the body of a class.
@@ -131,9 +134,11 @@ def option(
         above: what every number is greater than.
         at_most: the largest number.
         below: what every number is smaller than.
+        later: whether it came later than the first release, and at its default changes nothing;
+            configurations then leave it out, so that what was written before keeps its name.
         kw_only: whether it is given by keyword alone.
     """
-    return Option(meaning, default, at_least, above, at_most, below)
+    return Option(meaning, default, at_least, above, at_most, below, later)
 
 
 def _number(end: float) -> str:
@@ -219,8 +224,7 @@ def _declared(cls: Any) -> dict[str, Option]:
     hints = typing.get_type_hints(cls) if any(map(_own, cls.__mro__)) else {}
     for part in reversed(cls.__mro__):
         for name, one in _own(part).items():
-            facts = {f: getattr(one, f) for f in ("at_least", "above", "at_most", "below")}
-            found[name] = Option(one.meaning, one.default, **facts, name=name, kind=hints[name])
+            found[name] = replace(one, name=name, kind=hints[name])
         for name in found.keys() & vars(part).keys() - _own(part).keys():
             found[name] = replace(found[name], default=vars(part)[name])
     return found

@@ -37,7 +37,7 @@ def mess(tmp_path_factory):
     np.save(folder / "none.npy", np.zeros((0, 3)))
     np.save(folder / "line.npy", np.linspace(0, 1, 50))
     np.save(folder / "few.npy", np.arange(2.0))
-    np.save(folder / "flat.npy", np.stack([random.normal(size=50), np.zeros(50)], 1))
+    np.save(folder / "wide.npy", random.normal(size=(20, 30)))
     (folder / "empty.npz").write_bytes(b"")
     (folder / "empty.npy").write_bytes(b"")
     (folder / "cut.npz").write_bytes((folder / "good.npz").read_bytes()[:200])
@@ -166,7 +166,7 @@ BAD = {
         "fit vae line.npy --conditional --steps 5 --out out",
         "no class labels",
     ),
-    "a closed form that fails": ("fit gaussian flat.npy --estimate mle --out out", "singular"),
+    "a closed form that fails": ("fit gaussian wide.npy --estimate mle --out out", "singular"),
     # files
     "a missing file": ("fit vae missing.npz --steps 5 --out out", "no such file"),
     "a missing folder": ("compare no/such/folder --steps 5 --out out", "no such file"),

@@ -35,6 +35,7 @@ ROW = {
 }
 RECORD = {"metric", "split", "subset", "value", "low", "high", "n", "unit", "direction"} | {
     "features",
+    "unranked",
     "title",
     "label",
     "flag",

@@ -39,6 +39,7 @@ def clashing():
         steps: int = option("of a dance", default=4)
         out: Literal["up", "down"] = option("a direction", default="up")
         sampling = Heat
+        standardises = False
 
         def passes(self, work):
             return iter(())

@@ -163,3 +163,11 @@ def test_a_family_that_cannot_fill_in_says_so(model):
     x = torch.zeros(model.spec.shape)
     with pytest.raises(DalmError, match=f"{model.family} cannot be sampled given some entries"):
         model.sample(2, given=(x, x == 0))
+
+
+def test_an_option_that_came_later_is_no_part_of_what_was_written_before():
+    assert "covariance" not in config(KDE(Spec((2,))))
+    full = KDE(Spec((2,)), covariance="full")
+    assert config(full)["covariance"] == "full"
+    assert build(config(full)).covariance == "full"
+    assert build(config(KDE(Spec((2,))))).covariance == "auto"

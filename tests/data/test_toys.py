@@ -71,7 +71,7 @@ def test_curve_density_against_an_integral_of_another_form(name):
 
 def test_toy_labels_name_the_component():
     ring = load_data("ring8")
-    angle = torch.arange(8) * (math.pi / 4)
+    angle = torch.arange(8).double() * (math.pi / 4)
     nearest = torch.cdist(ring.train.x, 2 * torch.stack([angle.cos(), angle.sin()], 1)).argmin(1)
     assert torch.equal(nearest, ring.train.y)
     assert set(ring.train.y.tolist()) == set(range(8))

@@ -27,6 +27,7 @@ LABELLED = Spec((1,), classes=2)
 SMALL: dict[str, Any] = {"latent": 1, "width": 4, "depth": 1}
 
 KEYS = {
+    "unranked",
     "metric",
     "title",
     "value",

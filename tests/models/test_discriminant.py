@@ -13,6 +13,7 @@ from tiny import DIGITS
 from dalm.core import Batch, Spec, Work
 from dalm.errors import DalmError
 from dalm.models import Discriminant
+from dalm.models.discriminant import POOLINGS
 from dalm.testing.general import generator_of
 
 
@@ -51,9 +52,31 @@ def test_qda_is_a_normal_for_each_class(correlated, teach):
 
 def test_the_default_shrinkage_is_that_of_ledoit_and_wolf(correlated, teach):
     x, y = correlated(90, 6)
-    model = teach(Discriminant(Spec((6,), classes=3)), x, y)
+    model = teach(Discriminant(Spec((6,), classes=3), kind="qda"), x, y)
     for k in range(3):
-        assert np.allclose(model.factors[k] @ model.factors[k].T, ledoit_wolf(x[y == k])[0])
+        own = x[y == k].std(0)
+        expected = ledoit_wolf(x[y == k] / own)[0] * np.outer(own, own)
+        assert np.allclose(model.factors[k] @ model.factors[k].T, expected)
+
+
+def test_lda_shrinks_as_scikit_learn_does_by_itself(correlated, teach):
+    x, y = correlated(90, 6)
+    model = teach(Discriminant(Spec((6,), classes=3), kind="qda"), x, y)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", store_covariance=True)
+    theirs.fit(x, y)
+    own = (model.factors @ model.factors.mT * model.prior[:, None, None].double()).sum(0)
+    assert np.allclose(own, theirs.covariance_)
+
+
+def test_classes_share_a_covariance_as_far_as_that_helps(correlated, teach):
+    x, y = correlated(60, 6)
+    auto = teach(Discriminant(Spec((6,), classes=3)), x, y)
+    kinds = [teach(Discriminant(Spec((6,), classes=3), kind=kind), x, y) for kind in ("qda", "lda")]
+    own, common = (model.factors @ model.factors.mT for model in kinds)
+    mixed = auto.factors @ auto.factors.mT
+    shares = ((mixed - own) / (common - own)).flatten()
+    assert torch.allclose(shares, shares[0])
+    assert any(torch.isclose(shares[0], torch.tensor(share).double()) for share in POOLINGS)
 
 
 @pytest.mark.parametrize("kind", ["lda", "qda"])
@@ -72,5 +95,5 @@ def test_discriminant_refuses_what_it_cannot_learn(correlated, teach):
         teach(Discriminant(Spec((3,), classes=4)), x, y)
     with pytest.raises(DalmError, match="no labels"):
         teach(Discriminant(Spec((3,), classes=3)), x)
-    with pytest.raises(DalmError, match="a larger shrinkage would work"):
+    with pytest.raises(DalmError, match="a larger shrinkage"):
         teach(Discriminant(Spec((3,), classes=3), shrinkage=0.0), x * [1, 1, 0], y)

@@ -94,7 +94,9 @@ def test_the_bandwidth_is_the_best_by_leaving_one_out(teach, case):
     if case == "sparse":
         x = (np.arange(1000) == 7).astype(np.int64).reshape(100, 10)
     levels = {"levels": 16, "sparse": 2}.get(case)
-    chosen = teach(KDE(Spec(x.shape[1:], levels=levels)), x).width.item()
+    model = KDE(Spec(x.shape[1:], levels=levels), covariance="diagonal")
+    chosen = teach(model, x).width.item()
+    wide = stats.multivariate_t(np.zeros(x.shape[1]), df=3).logpdf(x)
 
     def left_out(h):
         if levels:
@@ -107,7 +109,13 @@ def test_the_bandwidth_is_the_best_by_leaving_one_out(teach, case):
         else:
             pair = -((x[:, None] - x[None]) ** 2).sum(2) / (2 * h * h) - 2 * math.log(h)
         np.fill_diagonal(pair, -np.inf)
-        return logsumexp(pair, axis=1).mean()
+        alone = logsumexp(pair, axis=1)
+        if levels:
+            return alone.mean()
+        alone -= math.log((len(x) - 1) * 2 * math.pi)
+        shares = np.linspace(1e-6, 0.5, 300)[:, None]
+        mixed = np.logaddexp(alone + np.log1p(-shares), wide + np.log(shares))
+        return mixed.mean(1).max()
 
     grid = np.exp(np.linspace(math.log(0.01), math.log(6), 400))
     scores = [left_out(float(h)) for h in grid]
@@ -145,7 +153,7 @@ def points():
 
 def bandwidth_of(work, stops=()):
     """The bandwidth that is learned, by a new call after each of the passes named."""
-    model = KDE(Spec((2,))).double()
+    model = KDE(Spec((2,)))
     passes = iter(model.passes(work))
     while next(passes, None) is not None:
         work.number += 1
@@ -157,7 +165,7 @@ def bandwidth_of(work, stops=()):
 def test_the_bandwidth_search_makes_a_pass_for_each_trial(points):
     work = Work(Batch(points))
     _, passes = bandwidth_of(work)
-    assert len(work.memory["trials"]) == passes > 5
+    assert len(work.memory["diagonal"]) + len(work.memory["full"]) == passes > 10
 
 
 @pytest.mark.parametrize("stops", [(1,), (3, 4), tuple(range(1, 30))])
@@ -192,5 +200,5 @@ def test_trials_one_by_one_are_the_whole_search(peak):
 def test_a_bandwidth_that_is_given_is_not_searched(points):
     model = KDE(Spec((2,)), bandwidth=0.3).double()
     assert list(model.passes(Work(Batch(points)))) == []
-    assert torch.equal(model.rows, points)
+    assert sorted(model.rows.tolist()) == sorted(points.tolist())
     assert model.width.item() == 0.3

@@ -127,7 +127,7 @@ def test_a_vae_of_real_data_scores_in_their_own_units(seeded):
     scores = []
     for c in (1.0, 100.0):
         model = seeded(VAE, Spec((3,)), latent=2, width=8)
-        model.adapt(c * x, None)
+        model.measure(c * x)
         scores.append(model.log_prob(c * x[:20], generator=generator_of()))
     assert torch.allclose(
         scores[0] - scores[1], torch.full((20,), 3 * math.log(100.0), dtype=torch.float64)

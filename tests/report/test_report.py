@@ -53,7 +53,7 @@ def metric(
 ) -> dict[str, Any]:
     low, high = (value - half, value + half) if value is not None else (None, None)
     usual: dict[str, Any] = dict.fromkeys(("features", "label", "flag", "unreliable"))
-    usual |= {"n": 500, "unit": "", "note": ""}
+    usual |= {"n": 500, "unit": "", "note": "", "unranked": ""}
     return {"value": value, "low": low, "high": high, "direction": direction, **usual, **more}
 
 
@@ -137,6 +137,8 @@ def write_run(folder: Path, spec: dict[str, Any] = GREY, family: str = "vae", **
         "splits": {"train": 1437, "val": 180, "test": 180},
         "classes": [],
         "notes": ["2 files left out"],
+        "warnings": ["rows repeat"],
+        "recorded": False,
     }
     meta = {
         "format": 1,

@@ -78,9 +78,8 @@ def test_what_an_estimator_learned_from_is_recorded_and_compared(tmp_path):
 
 
 def test_a_closed_form_that_fails_leaves_nothing(tmp_path):
-    constant = np.random.default_rng(0).normal(size=(100, 3)) * [1, 1, 0]
-    data = load_data(constant)
-    with pytest.raises(DalmError, match="singular: rank 2 of 3"):
+    data = load_data(np.random.default_rng(0).normal(size=(20, 30)))
+    with pytest.raises(DalmError, match="singular: rank 15 of 30"):
         fit(tiny("gaussian", data, estimate="mle"), data, out=tmp_path / "run", progress=False)
     assert listing(tmp_path) == {}
 
@@ -109,7 +108,7 @@ def test_a_fixed_point_is_where_the_likelihood_is_highest(whole):
     """The gradient of the mean log likelihood with respect to the means vanishes."""
     model = Run.open(whole.path).model.double()
     model.means = model.means.clone().requires_grad_()
-    nats = model._log_prob(MOONS.train.x.double(), None, generator_of())
+    nats = model._log_prob(model.standard(MOONS.train.x), None, generator_of())
     [slope] = torch.autograd.grad(nats.mean(), model.means)
     assert slope.abs().max() < 1e-2
 

@@ -43,7 +43,7 @@ def test_each_stage_learns_its_own_part(tmp_path, prior):
     run = fitted(tmp_path / "run", prior)
     before = coded(prior).state_dict()
     after = run.model.state_dict()
-    moved = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
+    moved = {name.split(".")[0] for name in before if not torch.equal(after[name], before[name])}
     assert moved == {"coder", "prior_of_codes"}
     alone = coded(prior).coder
     run_alone = fit(alone, MOONS, out=tmp_path / "alone", **ASKED | {"steps": 12})
@@ -54,7 +54,7 @@ def test_each_stage_learns_its_own_part(tmp_path, prior):
 def test_the_second_stage_learns_codes(tmp_path):
     run = fitted(tmp_path / "run", "closed form")
     codes = run.model.encode(MOONS.train.x).double()
-    assert torch.allclose(run.model.prior_of_codes.mean, codes.mean(0))
+    assert torch.allclose(run.model.prior_of_codes.scaler.centre, codes.mean(0))
     drawn = run.model.sample(100)
     assert drawn.shape == (100, 2)
     assert torch.isfinite(drawn).all()

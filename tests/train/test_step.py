@@ -102,7 +102,7 @@ def test_a_step_is_what_one_would_write_by_hand():
         take_step()
         source = generator_of(derive_seed(0, "noise", step))
         for k in range(3):
-            real = batches(3 * step + k).x
+            real = mine.standard(batches(3 * step + k).x)
             fake = mine._sample(len(real), None, source)
             critic.zero_grad()
             (mine.critic(fake.detach()).mean() - mine.critic(real).mean()).backward()

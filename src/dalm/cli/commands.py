@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +221,8 @@ def _load(source: str | Path, options: dict[str, Any], quiet: bool) -> Any:
     if not quiet:
         for note in data.notes:
             print(note)
+        for warning in data.warnings:
+            print(f"Warning: {warning}", file=sys.stderr)
         sizes = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test"
         print(f"{data.name}: {data.spec}, {sizes}", flush=True)
     return data

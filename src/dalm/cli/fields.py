@@ -154,6 +154,8 @@ def _metavar(kind: Any) -> str | None:
     """What stands for the value in help; None leaves it to tyro."""
     if get_origin(kind) is Literal:
         return "{" + ",".join(map(str, get_args(kind))) + "}"
+    if get_origin(kind) in (Union, types.UnionType):
+        return "|".join(METAVARS.get(part, "") for part in get_args(kind))
     return METAVARS.get(kind)
 
 

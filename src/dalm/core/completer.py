@@ -22,8 +22,8 @@ class Completer(Generative):
         """Draw what is unknown; a family with sampling options takes them as `options`.
 
         Args:
-            x: data (n, *spec.shape), whose unknown entries mean nothing.
-            known: which entries are known, (*spec.shape), the same for all.
+            x: data (n, *inner.shape), whose unknown entries mean nothing.
+            known: which entries are known, (*inner.shape), the same for all.
             y: labels (n,), if the model is conditional.
             generator: source of randomness.
 
@@ -48,12 +48,19 @@ class Completer(Generative):
         shape = self.spec.shape
         x = values.where(known, torch.zeros_like(values)).expand(n, *shape)
         self.spec.check(x)
-        x = x.to(self.spec.dtype).clone()
+        x = self.standard(x).clone()
+        known = self._seen_mask(known)
         if self.sampling is Options:
             return self._complete(x, known, labels, generator)
         return self._complete(  # type: ignore[call-arg]
             x, known, labels, generator, options=options
         )
+
+    def _seen_mask(self, known: Tensor) -> Tensor:
+        """The mask of what the family sees; what others determine needs none."""
+        if self.scaler is None:
+            return known
+        return known.flatten()[self.scaler.kept].view(self.inner.shape)
 
     def _check_given(self, n: int, values: Tensor, known: Tensor) -> None:
         shape = self.spec.shape

@@ -10,14 +10,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from dalm.core.model import Generative, families
+from dalm.core.scaler import Scaler
 from dalm.core.spec import Spec
 from dalm.errors import DalmError, did_you_mean, is_integer
 
 
 def config(model: Generative) -> dict[str, Any]:
     """A model's configuration as plain JSON values; nested models too."""
+    values = {name: getattr(model, name) for name in model.declared()}
     return {"family": model.family} | {
-        name: _plain(getattr(model, name)) for name in model.declared()
+        name: _plain(values[name])
+        for name, one in model.declared().items()
+        if not (one.later and values[name] == one.default)
     }
 
 
@@ -72,7 +76,9 @@ def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
     Raises:
         DalmError: names or shapes differ.
     """
+    _restore_scalers(model, state)
     own = model.state_dict()
+    state = {name: own[name] for name in _added(model) & own.keys() - state.keys()} | state
     if own.keys() != state.keys():
         differ = sorted(own.keys() ^ state.keys())
         raise DalmError(
@@ -90,3 +96,23 @@ def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
                 f"{tuple(own[name].shape)}"
             )
     model.load_state_dict(state)
+
+
+def _restore_scalers(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give each model inside the units that were saved with it: outer ones first, since they may
+    build the inner ones anew.
+    """
+    for place in sorted((name for name in state if name.endswith("scaler.kept")), key=len):
+        stem = place.removesuffix("kept")
+        owner = model.get_submodule(stem.removesuffix("scaler.").rstrip("."))
+        buffers = {key.removeprefix(stem): state[key] for key in state if key.startswith(stem)}
+        real = isinstance(owner, Generative) and owner.spec.levels is None
+        if not isinstance(owner, Generative) or not real or buffers.keys() != set(Scaler.NAMES):
+            raise DalmError(f"the weights do not belong to this model: it cannot have {place!r}")
+        owner.use_scaler(Scaler(**buffers))
+
+
+def _added(model: nn.Module) -> set[str]:
+    """Names of buffers that earlier versions did not save; they begin as those versions worked."""
+    owners = ((path, one) for path, one in model.named_modules() if isinstance(one, Generative))
+    return {f"{path}.{name}".lstrip(".") for path, one in owners for name in one.added}

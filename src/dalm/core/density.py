@@ -45,12 +45,12 @@ class Density(Generative):
             generator: noise of a stochastic bound. By default it is made from the data, so that
                 the same data get the same noise at each call, and other data other noise.
         """
-        x, labels = self._on_device(x, y)
-        generator = generator or self._noise_of(x)
-        if self.conditional and labels is None:
+        if self.conditional and y is None:
             return self.class_log_probs(x, generator).logsumexp(1)
+        seen, labels = self._on_device(x, y)
         with evaluating(self):
-            return self._log_prob(x, labels, generator)
+            scores = self._log_prob(seen, labels, generator or self._noise_of(seen))
+        return scores + self._volume(x)
 
     @final
     def class_log_probs(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -65,11 +65,12 @@ class Density(Generative):
                 f"{self.family} was not built conditional, so it knows no classes; "
                 "conditional=True (--conditional) builds one that can"
             )
-        x, _ = self._on_device(x, None)
-        noise = generator or self._noise_of(x)
+        seen, _ = self._on_device(x, None)
+        noise = generator or self._noise_of(seen)
         with evaluating(self):
-            scores = self._each_class(x, lambda some, y: self._log_prob(some, y, noise))
-        return scores + self.prior.log().to(scores.dtype)
+            scores = self._each_class(seen, lambda some, y: self._log_prob(some, y, noise))
+        joint = scores + self.prior.log().to(scores.dtype)
+        return joint + torch.as_tensor(self._volume(x)).to(joint.device).view(-1, 1)
 
     def _each_class(self, x: Tensor, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Score every datum with every class, many pairs at once, (B, classes)."""
@@ -80,6 +81,10 @@ class Density(Generative):
             pairs = score(rows.repeat_interleave(classes, 0), labels)
             scores.append(pairs.view(len(rows), classes))
         return torch.cat(scores) if scores else x.new_zeros(0, classes, dtype=self.dtype)
+
+    def _volume(self, x: Tensor) -> Tensor | float:
+        """What a log density of data in standard units lacks to be one of the data."""
+        return 0.0 if self.scaler is None else self.scaler.log_density(x.to(self.device))
 
     def _noise_of(self, x: Tensor) -> torch.Generator:
         """A generator seeded by the data; of an exact likelihood, which needs no noise, by 0."""
@@ -125,14 +130,14 @@ class Bound(Density):
         """
         if not (is_integer(samples) and samples >= 1):
             raise DalmError(f"importance samples are a whole number from 1, got {samples!r}")
-        x, labels = self._on_device(x, y)
-        noise = generator or self._noise_of(x)
+        seen, labels = self._on_device(x, y)
+        noise = generator or self._noise_of(seen)
 
         def score(rows: Tensor, classes: Tensor | None) -> Tensor:
             return self._importance_bound(rows, classes, samples, noise)
 
         with evaluating(self):
             if not self.conditional or labels is not None:
-                return score(x, labels)
-            bounds = self._each_class(x, score)
-        return (bounds + self.prior.log().to(bounds.dtype)).logsumexp(1)
+                return score(seen, labels) + self._volume(x)
+            bounds = self._each_class(seen, score)
+        return (bounds + self.prior.log().to(bounds.dtype)).logsumexp(1) + self._volume(x)

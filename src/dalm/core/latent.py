@@ -70,7 +70,7 @@ class Latent(Generative):
             raise DalmError(f"every layer holds codes of as many data, got {sizes}")
         labels = self._labels(y, len(checked[0]))
         with evaluating(self):
-            return self._decode(checked if several else checked[0], labels).to(self.spec.dtype)
+            return self._own_units(self._decode(checked if several else checked[0], labels))
 
     def _layer(self, z: Tensor, spec: Spec) -> Tensor:
         """One layer of codes on the model's device, checked."""

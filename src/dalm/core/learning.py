@@ -122,7 +122,7 @@ class Learner(Generative):
         """Take scales and class frequencies from the training data, once, before the first step.
 
         Args:
-            x: all training data, (N, *spec.shape).
+            x: all training data as the model sees them, (N, *inner.shape).
             y: their labels (N,), or `None`.
         """
         self.count_classes(y)
@@ -154,7 +154,7 @@ class Work:
     stopped goes on where it was.
 
     Args:
-        train: all training data, on the model's device.
+        train: all training data as the model sees them, on its device.
         validation: all validation data, likewise; `None` where there are none.
         number: how many passes came before.
         generator: randomness of the pass under way, on the CPU.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from dalm.core.batch import Batch
+from dalm.core.scaler import Scaler
 from dalm.core.spec import Spec, inside
 from dalm.errors import DalmError, is_integer
 from dalm.options import Declared, Options, option
@@ -45,6 +47,11 @@ class Generative(nn.Module, Declared, abc.ABC):
     conditional = False
     partial_labels = False
     """Whether a conditional model also learns from rows without a label."""
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Names of buffers that earlier versions did not save; as they begin, nothing changes."""
+    standardises: ClassVar[bool] = True
+    """Whether real data are seen in standard units; a family that returns rows wants them as they
+    are."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -53,6 +60,7 @@ class Generative(nn.Module, Declared, abc.ABC):
 
     def __init__(self, spec: Spec, **options: Any) -> None:
         super().__init__()
+        self.scaler: Scaler | None = None
         if not isinstance(spec, Spec):
             raise DalmError(
                 f"{self.family} is built from the Spec of data, such as data.spec; got {spec!r}"
@@ -70,7 +78,8 @@ class Generative(nn.Module, Declared, abc.ABC):
         self.setup()
 
     def setup(self) -> None:
-        """Build what the options ask for; they are checked and stored by then.
+        """Build what the options ask for; they are checked and stored by then. Its size is that of
+        `inner`; it is called anew where training data have entries that others determine.
 
         Raises:
             DalmError: the options do not suit each other, or the Spec.
@@ -78,7 +87,7 @@ class Generative(nn.Module, Declared, abc.ABC):
 
     @abc.abstractmethod
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        """Draw (n, *spec.shape); a family with sampling options takes them as `options`."""
+        """Draw (n, *inner.shape); a family with sampling options takes them as `options`."""
 
     @final
     @torch.no_grad()
@@ -125,7 +134,7 @@ class Generative(nn.Module, Declared, abc.ABC):
                 samples = self._sample(  # type: ignore[call-arg]
                     n, labels, generator, options=asked
                 )
-            return samples.to(self.spec.dtype)
+            return self._own_units(samples)
 
     def _labels_or_drawn(
         self, n: int, y: int | Tensor | None, generator: torch.Generator | None
@@ -149,6 +158,54 @@ class Generative(nn.Module, Declared, abc.ABC):
             f"{self.family} cannot be sampled given some entries; families that can say so in "
             "`dalm families`"
         )
+
+    @property
+    def inner(self) -> Spec:
+        """The Spec of what the family itself sees: in standard units where data are real, without
+        entries that the others determine.
+        """
+        return self.spec if self.scaler is None else self.scaler.inner(self.spec)
+
+    def measure(self, x: Tensor) -> None:
+        """Take the units of real training data, once, before anything is learned.
+
+        Args:
+            x: all training data, (N, *spec.shape), in their own units.
+        """
+        if self.standardises and self.spec.levels is None and len(x):
+            self.use_scaler(Scaler.of(x, self.spec))
+
+    def use_scaler(self, scaler: Scaler) -> None:
+        """See data in these units; what `setup` built is built anew if its size changes."""
+        device = self.device
+        before = self.inner
+        self.scaler = scaler
+        if self.inner != before:
+            self._build_anew()
+        self.to(device)
+
+    def _build_anew(self) -> None:
+        """Build the parts for another size; their first weights follow from those they replace."""
+        content = b"".join(p.detach().cpu().numpy().tobytes() for p in self.parameters())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int.from_bytes(hashlib.blake2b(content, digest_size=7).digest()))
+            self.setup()
+
+    def standard(self, x: Tensor) -> Tensor:
+        """Data as the family sees them: real ones in standard units and the model's precision.
+
+        Args:
+            x: data (B, *spec.shape).
+        """
+        if self.spec.levels is not None:
+            return x
+        return (x if self.scaler is None else self.scaler.standard(x)).to(self.dtype)
+
+    def _own_units(self, x: Tensor) -> Tensor:
+        """The opposite of `standard`, in the data's own dtype."""
+        if self.scaler is not None:
+            x = self.scaler.own(x, self.spec.shape)
+        return x.to(self.spec.dtype)
 
     def stages(self) -> Sequence[Stage]:
         """The parts in which the family is fitted, in order; all at once unless it says else."""
@@ -184,9 +241,9 @@ class Generative(nn.Module, Declared, abc.ABC):
         return labels.long().expand(n)
 
     def _on_device(self, x: Tensor, y: int | Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Data and labels on the model's device, checked."""
+        """Data as the family sees them, and labels, on the model's device, checked."""
         self.spec.check(x)
-        return x.to(self.device), self._labels(y, len(x))
+        return self.standard(x.to(self.device)), self._labels(y, len(x))
 
     @property
     def device(self) -> torch.device:
@@ -195,9 +252,12 @@ class Generative(nn.Module, Declared, abc.ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The floating-point type of its state."""
-        numbers = (tensor for tensor in self._tensors() if tensor.is_floating_point())
-        return next(numbers, torch.zeros(())).dtype
+        """The floating-point type of its parameters, or the widest of its buffers."""
+        numbers = [tensor for tensor in self.parameters() if tensor.is_floating_point()]
+        if numbers:
+            return numbers[0].dtype
+        state = [tensor.dtype for tensor in self.buffers() if tensor.is_floating_point()]
+        return max(state, key=lambda dtype: dtype.itemsize, default=torch.float32)
 
     def _tensors(self) -> Iterator[Tensor]:
         return itertools.chain(self.parameters(), self.buffers())

@@ -66,9 +66,9 @@ class Spec:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype in which data are kept: uint8 or int32 for levels, float32 for real numbers."""
+        """The dtype in which data are kept: uint8 or int32 for levels, float64 for real numbers."""
         if self.levels is None:
-            return torch.float32
+            return torch.float64
         return torch.uint8 if self.levels <= 256 else torch.int32
 
     def check(self, x: Tensor, y: Tensor | None = None) -> None:

@@ -64,7 +64,7 @@ def data_options() -> dict[str, Option]:
     """Every option that some source takes, by name.
 
     >>> list(data_options())
-    ['seed', 'cache', 'binary', 'levels', 'n', 'size', 'grey']
+    ['seed', 'cache', 'binary', 'levels', 'n', 'size', 'grey', 'repeats', 'group', 'order']
     """
     options: dict[str, Option] = {}
     for source in SOURCES:

@@ -24,7 +24,7 @@ from dalm.core import Spec
 from dalm.data.dataset import Array, Data, Split
 from dalm.data.options import ImageOptions
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 IMAGE_LEVELS = 256
 NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 """Linux's MAP_NORESERVE, which Python's `mmap` does not name."""

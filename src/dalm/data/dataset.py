@@ -27,7 +27,7 @@ class Split:
     """One part of the data.
 
     Args:
-        x: (N, *spec.shape) in the data's own units; uint8 or int32 for levels, float32 for real
+        x: (N, *spec.shape) in the data's own units; uint8 or int32 for levels, float64 for real
             numbers.
         y: (N,) int64 class labels, -1 where a row has none; `None` if the data have no classes.
 
@@ -82,6 +82,9 @@ class Data:
         test: for the final score.
         classes: names of the classes, in the order of the labels.
         notes: how the data were split and converted, and which files were left out, in sentences.
+        warnings: what would make figures wrong, such as training rows in the test split, in
+            sentences.
+        recorded: whether real numbers are recorded with a step, so that no density is ranked.
         log_prob: true log density of (B, *spec.shape) points in nats, (B,) float64; `None` where
             nobody knows it.
 
@@ -102,6 +105,8 @@ class Data:
     test: Split
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    recorded: bool = False
     log_prob: Callable[[Tensor], Tensor] | None = None
     fingerprint: str = field(init=False)
 

@@ -16,6 +16,10 @@ from dalm.data.source import named_source
 LEVELS = 17
 SPLIT_POSITIONS = [1100, 1297]
 """Where val and test begin."""
+WRITERS = (
+    "The test rows are by other writers than the training rows, which shows: held-out figures are "
+    "about what a model learned and about how far that carries to new hands."
+)
 
 
 def load_digits(options: LevelOptions) -> Data:
@@ -51,6 +55,7 @@ def load_digits(options: LevelOptions) -> Data:
         test=test,
         classes=tuple("0123456789"),
         notes=(note, *options.notes(LEVELS)),
+        warnings=(WRITERS,),
     )
 
 

@@ -4,6 +4,7 @@ executed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from dalm.data.arrays import from_arrays
 from dalm.data.dataset import Array, Data
 from dalm.data.idx import is_idx, open_maybe_gzipped, read_with_labels
-from dalm.data.options import ImageOptions
+from dalm.data.options import RowOptions
 from dalm.data.reading import check_memory, decoding
 from dalm.data.source import Source, existing_path
 from dalm.errors import DalmError
@@ -21,8 +22,12 @@ ARRAY_NAMES = ("x", "y", "x_train", "y_train", "x_val", "y_val", "x_test", "y_te
 FORMATS = "dalm reads .npz, .npy, IDX (also .gz) and folders of images"
 
 
-def read_arrays(path: Path) -> tuple[dict[str, Array], list[str]]:
+def read_arrays(path: Path, more: Sequence[str] = ()) -> tuple[dict[str, Array], list[str]]:
     """The arrays of a file, under the names of `ARRAY_NAMES`; and what was left out, in words.
+
+    Args:
+        path: the file.
+        more: names of further arrays that are asked for.
 
     Raises:
         DalmError: if the file is empty, damaged, of another format, holds pickled objects, or needs
@@ -31,26 +36,26 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], list[str]]:
     with decoding(path):
         if not path.is_file():
             raise DalmError(f"{path} is not a regular file; {FORMATS}")
-        return _read(path)
+        return _read(path, more)
 
 
-def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
+def _read(path: Path, more: Sequence[str]) -> tuple[dict[str, Array], list[str]]:
     with path.open("rb") as file:
         start = file.read(6)
     if not start:
         raise DalmError(f"{path} is empty")
     if start.startswith(b"PK"):
-        return _read_npz(path)
+        return _read_npz(path, more)
     if start == b"\x93NUMPY":
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         return {"x": _only_array(path, array)}, []
     return _read_idx_and_labels(path), []
 
 
-def _read_npz(path: Path) -> tuple[dict[str, Array], list[str]]:
+def _read_npz(path: Path, more: Sequence[str]) -> tuple[dict[str, Array], list[str]]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        used = [name for name in ARRAY_NAMES if name in archive.files]
-        unused = ", ".join(name for name in archive.files if name not in ARRAY_NAMES)
+        used = [name for name in (*ARRAY_NAMES, *more) if name in archive.files]
+        unused = ", ".join(name for name in archive.files if name not in used)
         _check_unpacked_size(path, archive, used)
         if not used:
             raise DalmError(
@@ -86,16 +91,17 @@ def is_file(value: object) -> bool:
     return path is not None and not path.is_dir()
 
 
-def _load(value: str | Path, options: ImageOptions) -> Data:
+def _load(value: str | Path, options: RowOptions) -> Data:
     path = Path(value).resolve()
-    arrays, notes = read_arrays(path)
+    more = [name for name in (options.group, options.order) if isinstance(name, str)]
+    arrays, notes = read_arrays(path, more)
     return from_arrays(path.name.partition(".")[0], str(path), arrays, options, notes)
 
 
 FILE = Source(
     "a file of arrays",
     "a file (.npz or .npy of arrays x and y, IDX or IDX.gz)",
-    ImageOptions,
+    RowOptions,
     matches=is_file,
     load=_load,
 )

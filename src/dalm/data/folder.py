@@ -7,7 +7,6 @@ is listed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from dalm.data.images import RULES, read_image
 from dalm.data.levels import reduce_levels
 from dalm.data.options import ImageOptions
 from dalm.data.source import Source, existing_path
-from dalm.data.splits import assign_splits, content_hasher, content_note
+from dalm.data.splits import Dealt, content_hasher, deal_digests
 from dalm.errors import DalmError
 
 SPLIT_FOLDERS = {"train", "val", "valid", "validation", "test"}
@@ -111,10 +110,10 @@ def _build(entry: CacheEntry, files: list[Path], hidden: int) -> Data:
         raw = Path(scratch, "raw")
         with raw.open("wb") as file:
             scan = scan_images(entry.root, files, file, entry.options)
-        orders = assign_splits(scan.digests, 2)
+        dealt = deal_digests(scan.digests, 2, entry.options.seed, np.array(scan.labels))
         pixels = Path(scratch, "pixels")
-        shape = _write_pixels(raw, pixels, scan, orders, entry.options)
-        decoded = _describe(scan, shape, orders, hidden, entry.options)
+        shape = _write_pixels(raw, pixels, scan, dealt.parts, entry.options)
+        decoded = _describe(scan, shape, dealt, hidden, entry.options)
         return entry.publish(pixels, decoded)
 
 
@@ -126,7 +125,7 @@ class Scan:
         shape: (3, H, W) of each row in the scratch file.
         first: the name of the first image.
         coloured: whether any image has colours.
-        digests: of each file's bytes.
+        digests: of each image's pixels.
         labels: the class of each image, nothing if it has none.
         skipped: what could not be read, with the reason.
     """
@@ -184,13 +183,14 @@ def _tried(scan: Scan, files: list[Path]) -> str:
 
 
 def _read(path: Path, options: ImageOptions) -> tuple[Array, bytes]:
-    """The pixels of an image and the digest of its file."""
+    """The pixels of an image and their digest."""
     if not path.is_file():
         raise ValueError("not a regular file")
     with path.open("rb") as file:
         pixels = read_image(file, options.grey, options.size)
-        file.seek(0)
-        hasher = hashlib.file_digest(file, lambda: content_hasher(options.seed))
+    hasher = content_hasher(options.seed)
+    colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # a grey image may be saved so
+    hasher.update(str(colours.shape).encode() + colours.tobytes())
     return pixels, hasher.digest()
 
 
@@ -233,18 +233,18 @@ def _in_order(rows: Array, order: Array) -> Iterator[Array]:
 
 
 def _describe(
-    scan: Scan, shape: tuple[int, ...], orders: list[Array], hidden: int, options: ImageOptions
+    scan: Scan, shape: tuple[int, ...], dealt: Dealt, hidden: int, options: ImageOptions
 ) -> Decoded:
     classes = sorted(set(scan.labels) - {""})
     number_of = {name: number for number, name in enumerate(classes or [""])}
-    labels = [number_of[scan.labels[row]] for row in np.concatenate(orders)]
-    counts = [len(order) for order in orders]
-    notes = _notes(scan, hidden, options)
+    labels = [number_of[scan.labels[row]] for row in np.concatenate(dealt.parts)]
+    counts = [len(order) for order in dealt.parts]
+    notes = [*dealt.notes, *_notes(scan, hidden, options)]
     return Decoded(shape, counts, labels, classes, notes)
 
 
 def _notes(scan: Scan, hidden: int, options: ImageOptions) -> list[str]:
-    notes = [content_note("files' bytes", 2, options.seed), RULES]
+    notes = [RULES]
     if scan.skipped:
         notes.append(
             f"Left out because they could not be read as images ({len(scan.skipped)}): "

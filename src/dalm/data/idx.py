@@ -18,7 +18,7 @@ import numpy as np
 
 from dalm.data.arrays import from_arrays
 from dalm.data.dataset import Array, Data
-from dalm.data.options import ImageOptions
+from dalm.data.options import RowOptions
 from dalm.data.reading import check_memory, decoding
 from dalm.data.source import Source, existing_path
 from dalm.errors import DalmError
@@ -117,7 +117,7 @@ def is_mnist_folder(value: object) -> bool:
     return path is not None and path.is_dir() and find_images(path) is not None
 
 
-def _load(value: str | Path, options: ImageOptions) -> Data:
+def _load(value: str | Path, options: RowOptions) -> Data:
     path = Path(value).resolve()
     with decoding(path):
         arrays = read_with_labels(find_images(path) or {})
@@ -127,7 +127,7 @@ def _load(value: str | Path, options: ImageOptions) -> Data:
 MNIST_FOLDER = Source(
     "a folder laid out like MNIST's",
     "a folder laid out like MNIST's (train-images…, t10k-images… and their labels)",
-    ImageOptions,
+    RowOptions,
     matches=is_mnist_folder,
     load=_load,
 )

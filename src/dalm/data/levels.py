@@ -58,7 +58,7 @@ def find_levels(xs: list[Array], options: LevelOptions) -> tuple[int | None, lis
 
 
 def to_values(x: Array, levels: int | None, options: LevelOptions) -> Array:
-    """One split's array in its final dtype: uint8 or int32 for levels, float32 for real numbers.
+    """One split's array in its final dtype: uint8 or int32 for levels, float64 for real numbers.
 
     Args:
         x: (N, …).
@@ -69,7 +69,7 @@ def to_values(x: Array, levels: int | None, options: LevelOptions) -> Array:
         DalmError: if real numbers are to be reduced.
 
     >>> to_values(np.array([0.5]), None, LevelOptions()).dtype
-    dtype('float32')
+    dtype('float64')
     """
     if levels:
         blocks = (x[block] for block in blocks_of(len(x), x[0].nbytes))
@@ -77,7 +77,7 @@ def to_values(x: Array, levels: int | None, options: LevelOptions) -> Array:
     if options.binary or options.levels:
         asked_for = "binary" if options.binary else "levels"
         raise DalmError(f"{asked_for} needs integers; real numbers ({x.dtype}) have no levels")
-    return np.ascontiguousarray(x, np.float32)
+    return np.ascontiguousarray(x, np.float64)
 
 
 def reduce_levels(blocks: Iterable[Array], levels: int, options: LevelOptions) -> Iterator[Array]:

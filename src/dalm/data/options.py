@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from dalm.errors import DalmError, check_seed
 from dalm.options import Option, Options, option
@@ -128,6 +128,32 @@ class ImageOptions(LevelOptions):
                 f"{self.size} (Lanczos filter)."
             )
         return sentences + super().notes(levels)
+
+
+class RowOptions(ImageOptions):
+    """What arrays take too."""
+
+    repeats: Literal["auto", "apart", "together"] = option(
+        "whether equal rows are dealt each for itself or kept on one side; auto: on one side where "
+        "they are an accident, such as an image that is there twice",
+        default="auto",
+    )
+    group: int | str | None = option(
+        "column, or array of the file, that says which rows belong together, such as a patient; no "
+        "group is in two splits",
+        default=None,
+    )
+    order: int | str | None = option(
+        'column, or array of the file, that puts rows in order of time, or "file": the last tenth '
+        "is test",
+        default=None,
+    )
+
+    def validate(self) -> None:
+        """Raise DalmError where rows are to be kept together and apart."""
+        super().validate()
+        if self.group is not None and self.order is not None:
+            raise DalmError("data are split by group or by order, not by both")
 
 
 def with_keywords(declared: Mapping[str, Option]) -> Callable[[Function], Function]:

@@ -241,7 +241,7 @@ def load_toy(name: str, toy: Toy, options: ToyOptions) -> Data:
 
 def _draw(toy: Toy, n: int, rng: np.random.Generator) -> Split:
     x, y = toy.sample(n, rng)
-    return Split(torch.from_numpy(x).float(), torch.from_numpy(y) if toy.classes else None)
+    return Split(torch.from_numpy(x).float().double(), torch.from_numpy(y) if toy.classes else None)
 
 
 def _checked_log_prob(toy: Toy, spec: Spec, x: Tensor) -> Tensor:

@@ -76,6 +76,7 @@ def evaluate(
     split: str = "test",
     choosing: bool = False,
     each: MutableMapping[str, Tensor] | None = None,
+    recorded: bool = False,
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -102,6 +103,7 @@ def evaluate(
         choosing: only the measures that models are chosen by.
         each: gets the bits per dimension of every row that was scored, and the places of these
             rows, named as `dalm.records.each` says.
+        recorded: whether real numbers are recorded with a step, so that no density is ranked.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -124,6 +126,7 @@ def evaluate(
         seed=seed,
         limit=limit,
         size=size,
+        recorded=recorded,
     )
     asked = [measure for measure in MEASURES if measure.chooses or not choosing]
     computable = [measure for measure in asked if measure.needs <= evidence.offers]

@@ -13,6 +13,7 @@ or an estimate. With importance samples a bound is tightened (Burda et al. 2016)
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -24,10 +25,18 @@ from dalm.records.score import Score
 
 COSTLIEST = 5
 """Rows whose share of the costs is told."""
+MASS = 1e-6
+"""Nats by which rounding may raise a probability of 1."""
+RECORDED = "values that are recorded with a step have masses, and this is a density"
 
 
 def _compute(evidence: Evidence, nats: Tensor, measure: Measure) -> Score:
-    return bits_per_dim(nats, evidence.spec.dims, evidence.density.likelihood, measure)
+    score = bits_per_dim(nats, evidence.spec.dims, evidence.density.likelihood, measure)
+    impossible = evidence.spec.levels is not None and int((nats > MASS).sum())
+    if impossible:
+        reason = f"{impossible} of {len(nats)} data get a probability above 1"
+        return replace(score, flag="impossible", unranked=reason)
+    return replace(score, unranked=RECORDED) if evidence.recorded else score
 
 
 BITS_PER_DIM: Measure = Measure(

@@ -65,13 +65,13 @@ class DCGAN(Learner):
 
     def setup(self) -> None:
         """Build both players."""
-        channels, height, columns = image_grid(self.spec, self.family)
+        channels, height, columns = image_grid(self.inner, self.family)
         if min(height, columns) < 4:
-            raise DalmError(f"dcgan needs images of at least 4 × 4, got shape {self.spec.shape}")
+            raise DalmError(f"dcgan needs images of at least 4 × 4, got shape {self.inner.shape}")
         classes = self.spec.classes if self.conditional else 0
         self.grid = (channels, height, columns)
         self.sizes = pyramid_sizes(height, columns)
-        self.scale = Standardise(self.spec)
+        self.scale = Standardise(self.inner)
         self.generator = self._generator(channels, classes)
         self.discriminator = self._discriminator(channels, classes)
         self.apply(initialise)
@@ -164,7 +164,7 @@ class DCGAN(Learner):
         return (spread * (2 / self.spec.levels) - 1).view(-1, *self.grid)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        x = self.generate(n, y, generator).view(n, *self.spec.shape)
+        x = self.generate(n, y, generator).view(n, *self.inner.shape)
         if self.spec.levels is None:
             return self.scale.inverse(x)
         return ((x + 1) * (self.spec.levels / 2)).floor().clamp(0, self.spec.levels - 1)

@@ -9,8 +9,10 @@ from few data is singular or wild, so it is shrunk towards a multiple of the ide
 
     Σ ← (1 - λ) Σ + λ (tr Σ / D) I,
 
-by hand or with the λ of Ledoit & Wolf (2004), which minimises the expected squared error. Discrete
-data as in `dalm.models.gaussian`.
+by hand or with the λ of Ledoit & Wolf (2004), which minimises the expected squared error; that one
+in units of the class's own standard deviations where data are real. There a class's covariance may
+be mixed with the common one, (1 - γ) Σ_y + γ Σ (Friedman 1989), with the γ of the best
+cross-validated likelihood. Discrete data as in `dalm.models.gaussian`.
 """
 
 from __future__ import annotations
@@ -25,14 +27,11 @@ from dalm.errors import DalmError
 from dalm.exact import NormalPredictor, PerClass, Predictor
 from dalm.options import option
 from dalm.probability import NormalChain, normal, scatter
-from dalm.probability.normal import NormalLike
+from dalm.probability.normal import NormalLike, ledoit_wolf
 
-
-def ledoit_wolf(centred: Tensor) -> float:
-    """The shrinkage that Ledoit & Wolf (2004) find for centred data (N, D)."""
-    from sklearn.covariance import ledoit_wolf_shrinkage  # type: ignore[import-untyped]
-
-    return float(ledoit_wolf_shrinkage(centred.cpu().numpy(), assume_centered=True))
+FOLDS = 5
+POOLINGS = (0.0, 0.125, 0.25, 0.5, 1.0)
+"""Shares of the common covariance that are tried."""
 
 
 @final
@@ -50,8 +49,10 @@ class Discriminant(Autoregressive, Estimator):
     paper = "Fisher, The use of multiple measurements in taxonomic problems"
     likelihood = "exact"
     conditional = True
-    kind: Literal["lda", "qda"] = option(
-        "one covariance for all classes (lda), or one for each (qda)", default="qda"
+    kind: Literal["auto", "lda", "qda"] = option(
+        "one covariance for all classes (lda), one for each (qda), or on real data a mixture of "
+        "both by cross-validation; on levels auto is qda",
+        default="auto",
     )
     shrinkage: float | None = option(
         "λ towards a multiple of the identity; none takes Ledoit and Wolf's",
@@ -63,9 +64,9 @@ class Discriminant(Autoregressive, Estimator):
     def setup(self) -> None:
         """Begin with a standard normal for each class."""
         classes = self.spec.classes
-        covariances = classes if self.kind == "qda" else 1
-        eye = torch.eye(self.spec.dims, dtype=torch.float64)
-        means = torch.zeros(classes, self.spec.dims, dtype=torch.float64)
+        covariances = 1 if self.kind == "lda" else classes
+        eye = torch.eye(self.inner.dims, dtype=torch.float64)
+        means = torch.zeros(classes, self.inner.dims, dtype=torch.float64)
         self.means: Tensor = nn.Buffer(means)
         self.factors: Tensor = nn.Buffer(eye.repeat(covariances, 1, 1))
 
@@ -78,21 +79,8 @@ class Discriminant(Autoregressive, Estimator):
                 "discriminant needs data of every class; there are none of class "
                 f"{int(counts.argmin())}"
             )
-        parts = [x[y == k] for k in range(self.spec.classes)]
-        moments = [scatter(part, self.spec.levels) for part in parts]
-        centred = [part.flatten(1) - mean for part, (mean, _) in zip(parts, moments, strict=True)]
         self.prior = counts.to(self.prior) / len(y)
-        self.means = torch.stack([mean for mean, _ in moments]).to(self.means)
-        squares = [square for _, square in moments]
-        factors = (
-            self._pooled(squares, centred)
-            if self.kind == "lda"
-            else [
-                self._factor(square / len(rows), rows)
-                for square, rows in zip(squares, centred, strict=True)
-            ]
-        )
-        self.factors = torch.stack(factors).to(self.factors).contiguous()
+        self._learn(x, y, self._pooling(x, y, int(counts.min())))
         return ()
 
     def _labelled(self, work: Work) -> tuple[Tensor, Tensor]:
@@ -101,21 +89,67 @@ class Discriminant(Autoregressive, Estimator):
             raise DalmError("discriminant learns from labelled data, but these have no labels")
         return x[y >= 0], y[y >= 0]
 
-    def _pooled(self, squares: list[Tensor], centred: list[Tensor]) -> list[Tensor]:
-        """One factor for all classes."""
-        total = torch.stack(squares).sum(0)
-        rows = torch.cat(centred)
-        return [self._factor(total / len(rows), rows)]
+    def _pooling(self, x: Tensor, y: Tensor, fewest: int) -> float:
+        """The share γ of the common covariance: given by the kind, or by cross-validation."""
+        if self.kind != "auto" or self.spec.levels is not None:
+            return float(self.kind == "lda")
+        if fewest < 2 * FOLDS:
+            return 1.0
+        # The order of a class's rows is random, so every fifth of them is a fair fold.
+        fold = torch.zeros_like(y)
+        for k in range(self.spec.classes):
+            fold[y == k] = torch.arange(int((y == k).sum()), device=y.device) % FOLDS
+        scores = {share: self._cross_validated(x, y, fold, share) for share in POOLINGS}
+        return max(scores, key=scores.__getitem__)
 
-    def _factor(self, covariance: Tensor, centred: Tensor) -> Tensor:
-        shrinkage = ledoit_wolf(centred) if self.shrinkage is None else self.shrinkage
+    def _cross_validated(self, x: Tensor, y: Tensor, fold: Tensor, share: float) -> float:
+        """Total log P(x, y) of rows by models that learned from the other folds."""
+        total = 0.0
+        for k in range(FOLDS):
+            self._learn(x[fold != k], y[fold != k], share)
+            mine = fold == k
+            total += self._log_prob(x[mine], y[mine], torch.Generator()).sum().item()
+        return total
+
+    def _learn(self, x: Tensor, y: Tensor, share: float) -> None:
+        """Means and factors, with a share of the common covariance in each class's own."""
+        parts = [x[y == k] for k in range(self.spec.classes)]
+        moments = [scatter(part, self.spec.levels) for part in parts]
+        centred = [part.flatten(1) - mean for part, (mean, _) in zip(parts, moments, strict=True)]
+        squares = [square for _, square in moments]
+        self.means = torch.stack([mean for mean, _ in moments]).to(self.means)
+        covariances = []
+        if self.kind != "lda":
+            covariances = [self._shrunk(*pair) for pair in zip(squares, centred, strict=True)]
+        if share:
+            common = self._shrunk(torch.stack(squares).sum(0), torch.cat(centred))
+            covariances = [one.lerp(common, share) for one in covariances] or [common]
+        factors = [self._factor(one) for one in covariances]
+        self.factors = torch.stack(factors).to(self.factors).contiguous()
+
+    def _shrunk(self, squares: Tensor, centred: Tensor) -> Tensor:
+        """A covariance from its sum of squares, shrunk."""
+        covariance = squares / len(centred)
+        scale = self._scale(covariance)
+        shrinkage = ledoit_wolf(centred / scale) if self.shrinkage is None else self.shrinkage
+        inside = covariance / torch.outer(scale, scale)
         eye = torch.eye(len(covariance)).to(covariance)
-        isotropic = shrinkage * covariance.trace() / len(covariance) * eye
-        factor, failed = torch.linalg.cholesky_ex((1 - shrinkage) * covariance + isotropic)
+        isotropic = shrinkage * inside.trace() / len(covariance) * eye
+        return torch.outer(scale, scale) * ((1 - shrinkage) * inside + isotropic)
+
+    def _scale(self, covariance: Tensor) -> Tensor:
+        """The units in which a covariance is shrunk, (D,)."""
+        if self.spec.levels is not None or self.shrinkage is not None:
+            return torch.ones(len(covariance)).to(covariance)
+        own = covariance.diagonal().sqrt()
+        return own.where(own > 1e-8, 1.0)
+
+    def _factor(self, covariance: Tensor) -> Tensor:
+        factor, failed = torch.linalg.cholesky_ex(covariance)
         if failed:
             raise DalmError(
-                f"discriminant's covariance is singular at shrinkage {shrinkage:.3g} with "
-                f"{len(centred)} data; a larger shrinkage would work"
+                "discriminant's covariance of a class is singular; a larger shrinkage (up to 1) or "
+                "kind='lda' (--kind lda) would work"
             )
         return factor
 
@@ -123,7 +157,7 @@ class Discriminant(Autoregressive, Estimator):
         return normal(*self._moments(k), self.spec.levels)
 
     def _moments(self, k: int) -> tuple[Tensor, Tensor]:
-        return self.means[k], self.factors[k if self.kind == "qda" else 0]
+        return self.means[k], self.factors[0 if self.kind == "lda" else k]
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         assert y is not None
@@ -135,10 +169,10 @@ class Discriminant(Autoregressive, Estimator):
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         assert y is not None
-        x = self.means.new_zeros(n, self.spec.dims)
+        x = self.means.new_zeros(n, self.inner.dims)
         for k in y.unique().tolist():
             x[y == k] = self._normal(k).sample(int((y == k).sum()), generator)
-        return x.view(n, *self.spec.shape)
+        return x.view(n, *self.inner.shape)
 
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """The conditionals of the chain rule, given the class."""

@@ -72,13 +72,13 @@ class Gaussian(Autoregressive, Estimator):
     paper = "Gauss, Theoria motus; Murphy 2007, Conjugate Bayesian analysis of the Gaussian"
     likelihood = "exact"
     estimate: Literal["auto", "mle", "map"] = option(
-        "maximum likelihood, the mode of the posterior, or the former from ten data a dimension on",
+        "maximum likelihood, the mode of the posterior, or whichever suits the validation data",
         default="auto",
     )
 
     def setup(self) -> None:
         """Begin as a standard normal."""
-        dims = self.spec.dims
+        dims = self.inner.dims
         self.mean: Tensor = nn.Buffer(torch.zeros(dims, dtype=torch.float64))
         self.factor: Tensor = nn.Buffer(torch.eye(dims, dtype=torch.float64))
 
@@ -86,31 +86,46 @@ class Gaussian(Autoregressive, Estimator):
         """Take mean and covariance."""
         x = work.train.x
         mean, squares = scatter(x, self.spec.levels)
-        covariance = squares / len(x)
-        dims = len(covariance)
-        if self.estimate == "map" or (self.estimate == "auto" and len(x) < 10 * dims):
-            psi = (2 * dims + 2) * covariance.diagonal().mean() * torch.eye(dims).to(squares)
-            prior = (mean, 0.01, psi, float(dims))
-            mean, covariance = posterior_mode(mean, squares, len(x), prior)
-        self.mean = mean.to(self.mean)
-        self.factor = self._factor(covariance, len(x)).to(self.mean).contiguous()
+        likely = mean, squares / len(x)
+        if self.estimate == "mle":
+            self._take(*likely, len(x))
+            return ()
+        dims = len(mean)
+        spread = likely[1].diagonal().mean()
+        psi = (2 * dims + 2) * spread * torch.eye(dims).to(squares)
+        self._take(*posterior_mode(mean, squares, len(x), (mean, 0.01, psi, float(dims))), len(x))
+        if self.estimate == "auto" and len(x) > dims:
+            self._keep_better(*likely, work)
         return ()
 
-    def _factor(self, covariance: Tensor, n: int) -> Tensor:
+    def _keep_better(self, mean: Tensor, covariance: Tensor, work: Work) -> None:
+        """Take these moments instead if they give the validation rows more probability."""
+        if work.validation is None or not len(work.validation.x):
+            if len(work.train.x) >= 10 * len(mean):
+                self._take(mean, covariance, len(work.train.x))
+            return
+        factor, failed = torch.linalg.cholesky_ex(covariance)
+        rows = work.validation.x.flatten(1).to(self.mean)
+        before = self._normal().log_prob(rows).sum()
+        if not failed and normal(mean, factor, self.spec.levels).log_prob(rows).sum() > before:
+            self._take(mean, covariance, len(work.train.x))
+
+    def _take(self, mean: Tensor, covariance: Tensor, n: int) -> None:
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if failed:
             rank = int(torch.linalg.matrix_rank(covariance, hermitian=True))
             raise DalmError(
                 f"gaussian's covariance is singular: rank {rank} of {len(covariance)} from {n} "
-                "data; use estimate='map'"
+                "data; use estimate='map' (--estimate map)"
             )
-        return factor
+        self.mean = mean.to(self.mean)
+        self.factor = factor.to(self.mean).contiguous()
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         return self._normal().log_prob(x.flatten(1).to(self.mean))
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        return self._normal().sample(n, generator).view(n, *self.spec.shape)
+        return self._normal().sample(n, generator).view(n, *self.inner.shape)
 
     def _normal(self) -> NormalLike:
         return normal(self.mean, self.factor, self.spec.levels)

@@ -29,16 +29,17 @@ class Copycat(Estimator):
     ()
     >>> model.sample(2)
     tensor([[7.],
-            [7.]])
+            [7.]], dtype=torch.float64)
     """
 
     family = "copycat"
     year = 1956
+    standardises = False
     paper = "the training set itself: a bootstrap sample"
 
     def setup(self) -> None:
         """Begin with one row of zeros."""
-        self.rows: Tensor = nn.Buffer(torch.zeros(1, *self.spec.shape, dtype=self.spec.dtype))
+        self.rows: Tensor = nn.Buffer(torch.zeros(1, *self.inner.shape, dtype=self.spec.dtype))
 
     def passes(self, work: Work) -> tuple[()]:
         """Remember all rows."""
@@ -76,7 +77,7 @@ class Histogram(Autoregressive, Completer, Estimator):
 
     def setup(self) -> None:
         """Begin with all bins alike."""
-        dims = self.spec.dims
+        dims = self.inner.dims
         count = self.spec.levels or self.bins
         mass = torch.full((dims, count), -math.log(count), dtype=torch.float64)
         self.log_mass: Tensor = nn.Buffer(mass)
@@ -120,18 +121,18 @@ class Histogram(Autoregressive, Completer, Estimator):
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         if not n:
-            return self.low.new_zeros(0, *self.spec.shape)
+            return self.low.new_zeros(0, *self.inner.shape)
         mass = self.log_mass.exp()
         index = torch.multinomial(mass, n, replacement=True, generator=generator).T
         if self.spec.levels is not None:
-            return index.reshape(n, *self.spec.shape)
-        place, choice, tail = torch.empty(3, n, self.spec.dims).to(self.low)
+            return index.reshape(n, *self.inner.shape)
+        place, choice, tail = torch.empty(3, n, self.inner.dims).to(self.low)
         place.uniform_(generator=generator)
         choice.uniform_(generator=generator)
         tail.normal_(generator=generator)
         inside = self.low + (index + place) * self.step
         outside = self.normal[0] + self.normal[1] * tail
-        return torch.where(choice < 0.99, inside, outside).view(n, *self.spec.shape)
+        return torch.where(choice < 0.99, inside, outside).view(n, *self.inner.shape)
 
     def _complete(
         self, x: Tensor, known: Tensor, y: Tensor | None, generator: torch.Generator | None
@@ -174,12 +175,12 @@ class Noise(Autoregressive, Completer, Estimator):
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         if self.spec.levels is not None:
-            return self.mean.new_full((len(x),), -self.spec.dims * math.log(self.spec.levels))
+            return self.mean.new_full((len(x),), -self.inner.dims * math.log(self.spec.levels))
         normal = torch.distributions.Normal(self.mean, self.spread)
         return normal.log_prob(x).flatten(1).sum(1)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        shape = (n, *self.spec.shape)
+        shape = (n, *self.inner.shape)
         if self.spec.levels is not None:
             return torch.randint(self.spec.levels, shape, generator=generator, device=self.device)
         noise = torch.randn(shape, generator=generator, device=self.device)
@@ -193,7 +194,7 @@ class Noise(Autoregressive, Completer, Estimator):
     def predictor(self, n: int, y: Tensor | None) -> Predictor:
         """All levels alike."""
         weights = self.mean.new_ones(1, self.spec.levels or 1)
-        return Independent(weights.expand(self.spec.dims, -1), n)
+        return Independent(weights.expand(self.inner.dims, -1), n)
 
 
 REFERENCES: tuple[type[Generative], ...] = (Copycat, Histogram, Noise)

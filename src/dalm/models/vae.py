@@ -77,9 +77,9 @@ class VAE(Variational, Learner):
 
     def setup(self) -> None:
         """Build encoder and decoder."""
-        self.grid = image_grid(self.spec, self.family)
+        self.grid = image_grid(self.inner, self.family)
         self.head = self._head(self.grid[0])
-        self.scale = Standardise(self.spec)
+        self.scale = Standardise(self.inner)
         convolutional = self.net == "auto" and min(self.grid[1:]) >= 8
         if self.net == "conv" or convolutional:
             self._convolutions()
@@ -100,7 +100,7 @@ class VAE(Variational, Learner):
     def _perceptrons(self) -> None:
         hidden = self.depth * [self.width or 512]
         pixels = self.grid[1] * self.grid[2]
-        inputs = self.spec.dims + self._classes * pixels
+        inputs = self.inner.dims + self._classes * pixels
         self.encoder = nn.Sequential(nn.Flatten(), mlp([inputs, *hidden, 2 * self.latent]))
         self.decoder = nn.Sequential(
             mlp([self.latent + self._classes, *hidden, self.head.size * pixels]),
@@ -122,11 +122,6 @@ class VAE(Variational, Learner):
     def codes(self) -> Spec:
         """A vector of real numbers."""
         return Spec((self.latent,))
-
-    def adapt(self, x: Tensor, y: Tensor | None) -> None:
-        """Take class frequencies, and the scale of real data."""
-        super().adapt(x, y)
-        self.scale.learn(x)
 
     def _label(self, y: Tensor | None, like: Tensor) -> Tensor:
         return one_hot(y, self.spec.classes, like)
@@ -185,8 +180,8 @@ class VAE(Variational, Learner):
         """Minimise the negative bound."""
         x, y, _ = step.batch()
         likelihood, divergence = self.bound(x, self.condition(y), step.generator)
-        reconstruction = -likelihood.mean() / self.spec.dims
-        coded = divergence.mean() / self.spec.dims
+        reconstruction = -likelihood.mean() / self.inner.dims
+        coded = divergence.mean() / self.inner.dims
         terms = {"reconstruction": reconstruction, "divergence": coded}
         yield Turn("model", reconstruction + coded, terms)
 
@@ -236,8 +231,8 @@ class VAE(Variational, Learner):
         return ChannelPredictor(cast(LevelsHead, self.head), params, self.grid[0])
 
     def _units(self, x: Tensor) -> Tensor:
-        x = x.view(-1, *self.spec.shape)
-        return self.scale.inverse(x) if self.spec.levels is None else x.round().to(self.spec.dtype)
+        x = x.view(-1, *self.inner.shape)
+        return self.scale.inverse(x) if self.spec.levels is None else x.round()
 
 
 class ChannelPredictor:

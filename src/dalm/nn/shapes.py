@@ -26,8 +26,8 @@ def image_grid(spec: Spec, asker: str) -> tuple[int, int, int]:
 
 
 class Standardise(nn.Module):
-    """Brings data to about unit size and back: levels to [-1, 1], real entries to mean 0 and
-    standard deviation 1.
+    """Brings data to about unit size and back: levels to [-1, 1], real entries by a shift and a
+    unit of each, which are 0 and 1 unless a family sets them: its data come in standard units.
 
     >>> Standardise(Spec((1,), levels=3))(torch.tensor([[0], [1], [2]]))
     tensor([[-1.],
@@ -46,12 +46,6 @@ class Standardise(nn.Module):
             "shift", torch.full(spec.shape if not self.fixed else (), half if self.fixed else 0.0)
         )
         self.register_buffer("unit", torch.full(spec.shape if not self.fixed else (), half))
-
-    def learn(self, x: Tensor) -> None:
-        """Take mean and standard deviation of real data; levels need nothing."""
-        if not self.fixed:
-            self.shift = x.mean(0).to(self.shift)
-            self.unit = x.std(0).clamp_min(1e-6).to(self.unit)
 
     def forward(self, x: Tensor) -> Tensor:
         """Data to scaled data."""

@@ -9,8 +9,10 @@ the table of bin masses T = U Vᵀ, kept to double precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,24 +28,76 @@ which is then eight times as large."""
 Features = tuple[Tensor, Tensor]
 
 
+class Rows(NamedTuple):
+    """Remembered rows, each with how often it was there.
+
+    Args:
+        x: (N, D).
+        labels: (N,) classes, all 0 for a model without.
+        counts: (N,) float64.
+    """
+
+    x: Tensor
+    labels: Tensor
+    counts: Tensor
+
+    def of(self, label: int) -> Rows:
+        """Those of a class."""
+        mine = self.labels == label
+        return Rows(self.x[mine], self.labels[mine], self.counts[mine])
+
+
+def distinct(x: Tensor, labels: Tensor) -> tuple[Rows, Tensor]:
+    """Each row with its label once, and where each row is among them, (N,).
+
+    Args:
+        x: (N, D).
+        labels: (N,).
+
+    >>> rows, place = distinct(torch.tensor([[1.0], [1.0], [0.0]]), torch.zeros(3))
+    >>> rows.x[:, 0], rows.counts, place
+    (tensor([0., 1.]), tensor([1., 2.], dtype=torch.float64), tensor([1, 1, 0]))
+    """
+    table = torch.cat([_bytes(x + 0), _bytes(labels[:, None])], 1).numpy()  # -0.0 becomes 0.0
+    whole = np.ascontiguousarray(table).view(f"V{table.shape[1]}")[:, 0]
+    _, first, place, counts = np.unique(
+        whole, return_index=True, return_inverse=True, return_counts=True
+    )
+    index = torch.from_numpy(first).to(x.device)
+    often = torch.from_numpy(counts).to(x.device, torch.float64)
+    return Rows(x[index], labels[index], often), torch.from_numpy(place).to(x.device)
+
+
+def _bytes(table: Tensor) -> Tensor:
+    return table.cpu().contiguous().view(torch.uint8)
+
+
 class RealKernel:
-    """log N(x; c, h² I) as features."""
+    """log N(x; c, h² L Lᵀ) as features.
+
+    Args:
+        width: h.
+        rows: what was remembered, (N, D).
+        factor: L, (D, D) lower triangular.
+    """
 
     rank = 1
 
-    def __init__(self, width: float, rows: Tensor) -> None:
-        self.width = width
+    def __init__(self, width: float, rows: Tensor, factor: Tensor) -> None:
+        self.factor = width * factor
         self.centre = rows.double().mean(0)
 
     def query(self, x: Tensor) -> Features:
         """Features (B, D) and terms (B,) of data."""
-        scaled = (x.double() - self.centre) / self.width
+        centred = (x.double() - self.centre).T
+        scaled = torch.linalg.solve_triangular(self.factor, centred, upper=False).T
         return scaled, -scaled.square().sum(1) / 2
 
     def row(self, x: Tensor) -> Features:
         """Features (N, D) and terms (N,) of remembered rows."""
         scaled, term = self.query(x)
-        return scaled, term - x.shape[1] * math.log(self.width * math.sqrt(2 * math.pi))
+        volume = self.factor.diagonal().log().sum() + x.shape[1] * math.log(2 * math.pi) / 2
+        return scaled, term - volume
 
 
 class LevelKernel:
@@ -76,8 +130,14 @@ class LevelKernel:
 Kernel = RealKernel | LevelKernel
 
 
-def log_kernel_sums(kernel: Kernel, x: Tensor, rows: Tensor, own: Tensor | None = None) -> Tensor:
-    """Log Σ_j kernel(x, row_j) of flat data, (B, D) and (N, D) -> (B,) float64, in blocks of
+def log_kernel_sums(
+    kernel: Kernel,
+    x: Tensor,
+    rows: Tensor,
+    own: Tensor | None = None,
+    counts: Tensor | None = None,
+) -> Tensor:
+    """Log Σ_j n_j kernel(x, row_j) of flat data, (B, D) and (N, D) -> (B,) float64, in blocks of
     bounded memory.
 
     Args:
@@ -85,16 +145,24 @@ def log_kernel_sums(kernel: Kernel, x: Tensor, rows: Tensor, own: Tensor | None 
         x: data.
         rows: what was remembered.
         own: (B,) index of the row to leave out for each datum.
+        counts: n, how often each row was there, (N,); once if nobody says.
     """
     narrow = len(rows) * x.shape[1] * kernel.rank <= KEPT
-    kept = [kernel.row(part) for part in rows.split(ROWS)] if narrow else None
+    kept = list(_blocks(kernel, rows, counts)) if narrow else None
     sums = []
     for queries in torch.arange(len(x), device=x.device).split(QUERIES if narrow else 8 * QUERIES):
-        blocks = kept or (kernel.row(part) for part in rows.split(ROWS))
+        blocks = kept or _blocks(kernel, rows, counts)
         sums.append(
             _log_sums(kernel.query(x[queries]), blocks, None if own is None else own[queries])
         )
     return torch.cat(sums) if sums else torch.zeros(0, dtype=torch.float64, device=x.device)
+
+
+def _blocks(kernel: Kernel, rows: Tensor, counts: Tensor | None) -> Iterator[Features]:
+    """Features and terms of remembered rows, block by block."""
+    for start in range(0, len(rows), ROWS):
+        features, term = kernel.row(rows[start : start + ROWS])
+        yield features, term if counts is None else term + counts[start : start + ROWS].log()
 
 
 def _log_sums(query: Features, blocks: Iterable[Features], own: Tensor | None) -> Tensor:

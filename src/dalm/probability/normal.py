@@ -43,6 +43,13 @@ def scatter(x: Tensor, levels: int | None) -> tuple[Tensor, Tensor]:
     return mean, result
 
 
+def ledoit_wolf(centred: Tensor) -> float:
+    """The shrinkage that Ledoit & Wolf (2004) find for centred data (N, D)."""
+    from sklearn.covariance import ledoit_wolf_shrinkage  # type: ignore[import-untyped]
+
+    return float(ledoit_wolf_shrinkage(centred.cpu().numpy(), assume_centered=True))
+
+
 def normal(mean: Tensor, factor: Tensor, levels: int | None) -> NormalLike:
     """The normal distribution N(mean, factor factorᵀ) over data (B, D), real or on levels.
 

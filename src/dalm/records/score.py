@@ -48,6 +48,7 @@ class Score:
         label: `"exact"`, `"bound"` or `"estimate"` for likelihoods.
         flag: a word such as `"copies"` when the measure raises an alarm.
         note: what else a reader must know.
+        unranked: why it takes no part in any ranking, if so.
         title: what a person calls the measure.
         unreliable: why the interval does not hold, or `None` where nothing speaks against it.
 
@@ -73,6 +74,7 @@ class Score:
     label: str | None = None
     flag: str | None = None
     note: str = ""
+    unranked: str = ""
     title: str | None = None
     unreliable: str | None = None
 

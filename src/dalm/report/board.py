@@ -43,6 +43,7 @@ class Board:
     explain: dict[str, str]
     spec: Json = field(default_factory=dict)
     codecs: list[Json] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> list[Json]:
@@ -105,10 +106,24 @@ def _comparison(folder: Path, check: Check) -> Board:
         entries=entries,
         facts=facts(dated, data),
         notes=notes(board, data),
+        warnings=notes(board, data, key="warnings"),
         explain=explanations(board),
         spec=mapping(board.get("spec")),
         codecs=[row for row in board.get("codecs") or [] if isinstance(row, dict)],
     )
+
+
+def with_each(folder: Path, row: Json) -> Json:
+    """A row and what each datum scored in its run, so that it can be compared with others.
+
+    Args:
+        folder: the comparison.
+        row: one of its rows.
+    """
+    try:
+        return row | {"each": RunFolder(folder / str(row.get("run"))).each}
+    except DalmError:
+        return row
 
 
 def _entry(folder: Path, row: Json, check: Check) -> Entry:
@@ -146,6 +161,7 @@ def _single(folder: Path) -> Board:
         entries=[Entry(row, run)],
         facts=facts(told, data),
         notes=_unfinished(str(row["name"]), folder) + notes(meta, data),
+        warnings=notes(data, key="warnings"),
         explain=explanations(run.metrics),
         spec=run.spec,
     )
@@ -202,15 +218,16 @@ def _merge(boards: list[Board]) -> Board:
             merged[key] = unique([*merged.get(key, []), *values])
 
     remarks = unique(note for board in boards for note in board.notes)
+    warnings = unique(warning for board in boards for warning in board.warnings)
     if len(merged.get("Fingerprint", [])) > 1:
-        warning = (
+        differ = (
             "These runs saw different data or splits (their fingerprints differ): do not compare "
             "their figures."
         )
-        remarks.insert(0, warning)
+        warnings.insert(0, differ)
 
     explain: dict[str, str] = {}
     for board in boards:
         explain |= board.explain
     entries = [entry for board in boards for entry in board.entries]
-    return Board(entries, merged, remarks, explain, boards[0].spec, boards[0].codecs)
+    return Board(entries, merged, remarks, explain, boards[0].spec, boards[0].codecs, warnings)

@@ -65,15 +65,19 @@ def _budget(budget: object) -> object:
     return ", ".join(f"{value:,} {unit}" for unit, value in budget.items() if value)
 
 
-def notes(*sources: Json) -> list[str]:
+def notes(*sources: Json, key: str = "notes") -> list[str]:
     """What the sources remark, each thing once.
+
+    Args:
+        *sources: what a comparison, a run or its data say of themselves.
+        key: `"notes"` or `"warnings"`.
 
     >>> notes({"notes": ["a", "b"]}, {"notes": "a"}, {})
     ['a', 'b']
     """
     remarks: list[str] = []
     for source in sources:
-        value = source.get("notes") or []
+        value = source.get(key) or []
         remarks += map(str, value if isinstance(value, list) else [value])
     return unique(remarks)
 

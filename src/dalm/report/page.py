@@ -113,7 +113,7 @@ def _facts(board: Board, data: str) -> list[Html]:
 
 
 def _findings(board: Board) -> Html:
-    findings = verdict(board.rows)
+    findings = verdict(board.rows, board.warnings)
     if not findings:
         return tag("p", "No scores yet: run dalm score on these folders.", class_="absent")
 

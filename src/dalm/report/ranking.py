@@ -47,6 +47,10 @@ def unranked(row: Row, metric: str) -> str | None:
         return "it is there to compare with"
     if row.get("error"):
         return "it failed"
+    for split in ("test", "val"):
+        score = record(row, metric, split) or {}
+        if score.get("unranked"):
+            return str(score["unranked"])
     # Held-out likelihood is not to be had by copying.
     if metric not in LIKELIHOODS and copies(row):
         return "it copies its training data"

@@ -26,15 +26,30 @@ Finding = tuple[str, str]
 """A heading, and sentences."""
 
 
-def verdict(rows: Sequence[Row]) -> list[Finding]:
-    """What the figures say, as (heading, sentences) pairs.
+def verdict(rows: Sequence[Row], warnings: Sequence[str] = ()) -> list[Finding]:
+    """What the figures say, as (heading, sentences) pairs: what is wrong comes before who is best.
+
+    Args:
+        rows: of a scoreboard.
+        warnings: what in the data makes figures wrong.
 
     >>> bits = {"value": 1.74, "low": 1.70, "high": 1.78, "direction": "lower", "label": "exact"}
     >>> verdict([{"name": "kde", "bits_per_dim": bits}])
     [('Density', 'kde: 1.74 ± 0.04 bits/dim on held-out data.')]
     """
-    sources = (_likelihoods, _doubts, _below_par, _samples, _copying, _alarms, _silent, _failed)
-    return [finding for source in sources for finding in source(rows)]
+    sources = (
+        _alarms,
+        _copying,
+        _likelihoods,
+        _doubts,
+        _unranked,
+        _below_par,
+        _samples,
+        _silent,
+        _failed,
+    )
+    data = [("Data", sentence) for sentence in warnings]
+    return data + [finding for source in sources for finding in source(rows)]
 
 
 def name(row: Row) -> str:
@@ -133,6 +148,17 @@ def _bound(ranking: Ranking) -> str:
     if exact and not any(row in ranking.close for row in exact):
         return " This is a bound, and even so below every exact value: it is the better density."
     return " This is a bound: the true value is at most this."
+
+
+def _unranked(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Likelihoods that take no part in a ranking, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        score = record(row, "bits_per_dim") or {}
+        if score.get("unranked") and not is_reference(row):
+            reasons.setdefault(str(score["unranked"]), []).append(name(row))
+    for reason, names in reasons.items():
+        yield "Density not ranked", f"{listing(names)}: {reason}."
 
 
 def _below_par(rows: Sequence[Row]) -> Iterator[Finding]:

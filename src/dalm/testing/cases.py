@@ -122,7 +122,7 @@ class TestCase:
         if key not in _trained:
             model = self.make(spec, conditional).double()
             x, y = examples(spec)
-            learn(model, x.double() if spec.levels is None else x, y, self.steps)
+            learn(model, x, y, self.steps)
             _trained[key] = model.eval()
         return copy.deepcopy(_trained[key])
 
@@ -139,13 +139,15 @@ def learn(model: Generative, x: Tensor, y: Tensor | None, steps: int) -> None:
         y: their labels (N,).
         steps: of a learner.
     """
+    model.measure(x)
+    seen = model.standard(x)
     if isinstance(model, Estimator):
-        work = Work(Batch(x, y), generator=torch.Generator().manual_seed(2))
+        work = Work(Batch(seen, y), generator=torch.Generator().manual_seed(2))
         for _ in model.passes(work):
             work.number += 1
     if not isinstance(model, Learner):
         return
-    model.adapt(x, model.condition(y))
+    model.adapt(seen, model.condition(y))
     stepper = stepper_of(model.train(), x, y, steps)
     for _ in range(steps):
         stepper()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dalm.core import capabilities
-from dalm.testing import coding, densities, general, learning
+from dalm.testing import coding, densities, general, invariances, learning
 from dalm.testing.cases import REAL, TINY, TestCase
 
 Run = Callable[[TestCase], None]
@@ -38,6 +38,10 @@ def _tiny(case: TestCase) -> bool:
 
 def _real(case: TestCase) -> bool:
     return any(case.suits(spec) for spec in REAL)
+
+
+def _vector(case: TestCase) -> bool:
+    return case.suits(invariances.VECTOR)
 
 
 def _exact(case: TestCase) -> bool:
@@ -73,6 +77,10 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[TestCase], bool], Run], ...] = (
     (("Density", "Learner"), _tiny, densities.learning_helps),
     (("Density",), _tiny_exact, densities.samples_follow_the_mass),
     (("Density",), _real, densities.density_integrates_to_one),
+    (("Density",), _vector, invariances.units_do_not_matter),
+    (("Density", "Estimator"), _vector, invariances.a_constant_entry_does_not_matter),
+    (("Density", "Estimator"), _vector, invariances.copies_change_little),
+    (("Density", "Estimator"), _vector, invariances.order_does_not_matter),
     (("Density", "conditional"), _tiny, densities.classes_add_up),
     (("Bound",), _tiny, densities.more_samples_tighten),
     (("Bound",), _tiny, densities.samples_follow_the_bound),

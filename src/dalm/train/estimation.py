@@ -58,7 +58,11 @@ class Estimation:
         self.over = False
         self.told = False
         device = stage.model.device
-        self.work = Work(seen(train, stage, device), seen(validation, stage, device))
+        rows = seen(train, stage, device)
+        stage.model.measure(rows.x)
+        held = seen(validation, stage, device)
+        standard = stage.model.standard
+        self.work = Work(rows._replace(x=standard(rows.x)), held._replace(x=standard(held.x)))
         self.notes: dict[str, Any] = {}
         self._passes: Iterator[Mapping[str, float]] | None = None
 

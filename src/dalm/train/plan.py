@@ -51,7 +51,7 @@ def learner_of(family: Generative, index: int) -> Learner:
 def adapt_stage(
     family: Generative, data: Data, options: FitOptions, index: int, group: Group
 ) -> FitOptions:
-    """Let a learner take scales from the data; returns its options with a number of steps.
+    """Let a learner take units and scales from the data; its options with a number of steps.
 
     Args:
         family: the whole model.
@@ -63,7 +63,8 @@ def adapt_stage(
     stages = family.stages()
     model = learner_of(family, index)
     rows = seen(data.train, stages[index], torch.device("cpu"))  # they may not fit elsewhere
-    model.adapt(rows.x, model.condition(rows.y))
+    model.measure(rows.x)
+    model.adapt(model.standard(rows.x), model.condition(rows.y))
     share = share_of(options, len(stages))
     if isinstance(model, Estimator) and share.seconds is not None:
         share = share.replace(seconds=share.seconds / 2)  # the rest was for its passes

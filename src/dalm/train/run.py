@@ -89,6 +89,8 @@ def about(data: Data) -> Json:
         "splits": splits,
         "classes": list(data.classes),
         "notes": list(data.notes),
+        "warnings": list(data.warnings),
+        "recorded": data.recorded,
     }
 
 

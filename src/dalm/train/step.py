@@ -56,6 +56,7 @@ class Shard:
         self.index = index
         self.count = count
         self.see = stage.see
+        self.standard = stage.model.standard
         self.drawn = dict(state.drawn)
         role = "noise" if not state.stage else f"{stage.name}/noise"
         options = state.options
@@ -71,7 +72,9 @@ class Shard:
         count = self.drawn.get(stream, 0)
         self.drawn[stream] = count + 1
         batch = self.streams[stream](count, self.index, self.count)
-        return batch if self.see is None else self.see(batch)
+        if self.see is not None:
+            batch = self.see(batch)
+        return batch._replace(x=self.standard(batch.x))
 
     def enter(self) -> None:
         """Seed the global generator, for layers such as dropout that take none of their own.

@@ -46,6 +46,7 @@ def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
         "machine": machine(training.place),
         "budget": budget,
         "notes": list(data.notes),
+        "warnings": list(data.warnings),
         "rows": [],
         "explain": meanings(),
     }

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dalm.report import terminal_table
+from dalm.report.board import with_each
+from dalm.report.verdict import verdict
 from dalm.verbs.results import Json, Result, by_name
 
 if TYPE_CHECKING:
@@ -46,6 +48,13 @@ class Scoreboard(Result):
         """The page."""
         return self.report
 
+    @property
+    def legend(self) -> Sequence[str]:
+        """The verdict: what the figures say, in lines."""
+        rows = [with_each(self.path, row) for row in self.rows]
+        found = verdict(rows, self.content.get("warnings", []))
+        return [f"{heading}: {sentences}" for heading, sentences in found]
+
     def __getitem__(self, name: str) -> Json:
         return by_name(self.rows, name)
 
@@ -71,7 +80,7 @@ class Scoreboard(Result):
 
         text = io.StringIO()
         Console(file=text, width=WIDTH).print(terminal_table(self.rows, WIDTH))
-        return f"{text.getvalue().strip()}\n{self.report}"
+        return "\n".join([text.getvalue().strip(), *self.legend, str(self.report)])
 
 
 @contextlib.contextmanager

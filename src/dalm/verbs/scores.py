@@ -155,6 +155,7 @@ def _evaluated(
             split=name,
             choosing=name == "val",
             each=each,
+            recorded=data.recorded,
         )
     return scores, each
 
