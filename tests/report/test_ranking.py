@@ -12,7 +12,7 @@ import pytest
 
 from dalm.report.paired import difference, holm
 from dalm.report.ranking import best, rank, rank_densities, separates, unranked
-from dalm.report.score import tightest
+from dalm.report.score import seeds_phrase, tightest
 from dalm.report.verdict import verdict
 
 DIRECTIONS = {"c2st": 0.5}
@@ -183,6 +183,22 @@ def test_the_interval_of_the_best_of_twenty_equals_holds():
             held[split] += abs(value) < 1.96 * 0.05
     assert held["val"] >= 181
     assert held["test"] < 160
+
+
+# Seeds
+
+
+def test_families_whose_seeds_cross_are_not_settled():
+    a = model("a", bits_per_dim=(1.0, 1.0))
+    b = model("b", bits_per_dim=(2.0, 2.0))
+    assert [row["name"] for row, _ in rank_densities([a, b]).worse] == ["b"]
+    for values, close in (((1.1, 1.9), False), ((1.1, 2.1), True)):
+        fits = [a, model("a", bits_per_dim=(values[1], values[1]))]
+        b["seeds"] = [b, model("b", bits_per_dim=(2.0, 2.0))]
+        ranking = rank_densities([a | {"seeds": fits}, b])
+        assert bool(ranking.close) == close
+    assert seeds_phrase(a | {"seeds": fits}, "bits_per_dim") == "1.000–2.100"
+    assert "Its 2 seeds give 1.000–2.100." in dict(verdict(list(ranking.rows)))["Best density"]
 
 
 # Samples

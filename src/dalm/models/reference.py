@@ -34,6 +34,7 @@ class Copycat(Estimator):
 
     family = "copycat"
     year = 1956
+    seeded = False
     standardises = False
     paper = "the training set itself: a bootstrap sample"
 
@@ -71,6 +72,7 @@ class Histogram(Autoregressive, Completer, Estimator):
 
     family = "histogram"
     year = 1774
+    seeded = False
     paper = "Laplace, rule of succession"
     likelihood = "exact"
     bins: int = option("bins of a real entry", default=64, at_least=1)
@@ -157,6 +159,7 @@ class Noise(Autoregressive, Completer, Estimator):
 
     family = "noise"
     year = 1774
+    seeded = False
     paper = "Laplace, principle of indifference"
     likelihood = "exact"
 

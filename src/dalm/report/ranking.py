@@ -149,7 +149,7 @@ def _surely_worse(
         else:
             other = record(row, of(row))
             is_worse = badness(reached) < badness(other) and not overlap(reached, other)
-        if is_worse:
+        if is_worse and not _seeds_cross(first, row, of):
             sure.add(row["name"])
     return sure
 
@@ -173,6 +173,14 @@ def separates(ranking: Ranking) -> bool:
     if ranking.metric == "c2st" and (number(first) or 0.0) > SATURATED:
         return False
     return not overlap(first, last)
+
+
+def _seeds_cross(first: Row, row: Row, of: Callable[[Row], str]) -> bool:
+    """Whether some fit of a row is better than some fit of the first."""
+    fits = [(one, of(one)) for one in first.get("seeds") or [first]]
+    rivals = [(one, of(one)) for one in row.get("seeds") or [row]]
+    worst = max(badness(record(one, metric)) for one, metric in fits)
+    return min(badness(record(one, metric)) for one, metric in rivals) <= worst
 
 
 def best(rows: Sequence[Row], metric: str) -> list[int]:

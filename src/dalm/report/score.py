@@ -167,6 +167,42 @@ def phrase(row: Row, metric: str, most: int = 6) -> str:
     return f"{sign}{middle} ± {half}{doubt}" if half else f"{sign}{middle}"
 
 
+def seed_range(row: Row, metric: str) -> tuple[float, float] | None:
+    """The lowest and the highest value that fits with other seeds found on test data, if there are
+    any.
+
+    Args:
+        row: of a scoreboard.
+        metric: name of the measure.
+
+    >>> scores = [{"metric": "kid", "split": "test", "value": value} for value in (1.0, 3.0)]
+    >>> seed_range({"seeds": [{"scores": [score]} for score in scores]}, "kid")
+    (1.0, 3.0)
+    """
+    fits = row.get("seeds") or []
+    values = [number(record(fit, metric)) for fit in fits]
+    known = [value for value in values if value is not None]
+    return (min(known), max(known)) if len(known) > 1 else None
+
+
+def seeds_phrase(row: Row, metric: str, most: int = 6) -> str:
+    """The range between seeds in words, `1.70–1.78`, or nothing.
+
+    Args:
+        row: of a scoreboard.
+        metric: name of the measure.
+        most: decimal places, as in `value`.
+    """
+    ends = seed_range(row, metric)
+    if ends is None:
+        return ""
+    score = record(row, metric) or {}
+    half = ((number(score, "high") or 0) - (number(score, "low") or 0)) / 2
+    # As many digits as the row's own figure has.
+    low, high = (value({"value": v, "low": v - half, "high": v + half}, most)[0] for v in ends)
+    return f"{low}–{high}"
+
+
 def compact(count: object) -> str:
     """A count in few characters.
 

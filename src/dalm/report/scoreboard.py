@@ -20,6 +20,7 @@ from dalm.report.score import (
     number,
     phrase,
     record,
+    seeds_phrase,
     title,
 )
 
@@ -104,9 +105,11 @@ def _cell(row: Row, metric: str, bold: bool) -> Html:
     kind = label(row, metric) if score else ""
     width = f"± {half} " if half else ""
     flag = flags(row).get(metric)
+    spread = seeds_phrase(row, metric)
     parts = [
         tag("b", middle) if bold else middle,
         tag("small", " ", width, kind) if width or kind else "",
+        tag("small", f"seeds {spread}") if spread else "",
         tag("span", f"⚑ {flag}", class_="flag") if flag else "",
     ]
     return tag("td", *parts, data_value=number(score), title=_interval(row, metric))

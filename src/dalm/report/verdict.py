@@ -17,6 +17,7 @@ from dalm.report.score import (
     number,
     phrase,
     record,
+    seeds_phrase,
     tightest,
     title,
     value,
@@ -122,7 +123,7 @@ def _likelihoods(rows: Sequence[Row]) -> Iterator[Finding]:
     if densities.rows:
         first = densities.rows[0]
         sentences = f"{name(first)}: {_phrase(first)} bits/dim on held-out data.{_bound(densities)}"
-        certainty = _chosen(densities) + _certainty(densities)
+        certainty = _chosen(densities) + _spread(first) + _certainty(densities)
         yield _heading("density", densities), sentences + certainty
     if estimates.rows:
         first = estimates.rows[0]
@@ -137,6 +138,12 @@ def _likelihoods(rows: Sequence[Row]) -> Iterator[Finding]:
 def _phrase(row: Row) -> str:
     """Its tightest likelihood."""
     return phrase(row, tightest(row))
+
+
+def _spread(row: Row) -> str:
+    """What chance in learning does to it."""
+    between = seeds_phrase(row, tightest(row))
+    return f" Its {len(row['seeds'])} seeds give {between}." if between else ""
 
 
 def _bound(ranking: Ranking) -> str:
