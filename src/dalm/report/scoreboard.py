@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dalm.records.score import score_records
 from dalm.records.scoreboard import is_reference
 from dalm.report.board import Board
 from dalm.report.facts import words
 from dalm.report.markup import Html, absent, section, tag
 from dalm.report.ranking import best
 from dalm.report.score import (
+    DOUBT,
     Row,
     arrow,
     columns,
@@ -25,6 +27,12 @@ from dalm.report.score import (
 )
 
 COSTS = {"parameters": "parameters", "seconds": "seconds to fit", "samples_per_second": "samples/s"}
+LEAD = (
+    "On test data; ± is half of a 95 % interval, were samples and test rows drawn anew and the fitted "
+    "model the same. Bold is the model that validation data choose, each by its tightest likelihood: "
+    "its figure on test data had no part in that. A bound ranks among exact values, for the true "
+    "value is at most this, and a model that copies does not compete on samples."
+)
 TIED = "\u00a0"
 """A space that does not break: an arrow stays with its word."""
 
@@ -44,14 +52,23 @@ def scoreboard(board: Board) -> Html:
         bodies.append(_reference_body(references, metrics, len(heads)))
 
     table = tag("table", tag("thead", tag("tr", *heads)), *bodies, class_="sortable")
-    lead = (
-        "On held-out data; ± is half of a 95 % interval. Bold is the model that validation data "
-        "choose, each by its tightest likelihood; what its figure on test data is, had no part in "
-        "that. A bound ranks among exact values, for the true value is at most this, and a model "
-        "that copies does not compete on samples."
-    )
+    lead = LEAD + _counted(rows)
     scrolling = tag("div", table, class_="scroll")
     return section("Scoreboard", lead, scrolling, _gaps(board, metrics))
+
+
+def _counted(rows: Sequence[Row]) -> str:
+    """How many rows figures of samples are from, if it is the same number everywhere."""
+    counts = {(record(row, "frechet") or {}).get("n") for row in rows} - {None}
+    sizes = (
+        f" Samples meet as many test rows in every line: {words(max(counts))}." if counts else ""
+    )
+    doubt = f" A “{DOUBT}” marks an interval that does not hold."
+    return (sizes if len(counts) == 1 else "") + (doubt if any(map(_is_doubted, rows)) else "")
+
+
+def _is_doubted(row: Row) -> bool:
+    return any(score.get("unreliable") for score in score_records(row))
 
 
 def _body(models: Sequence[Row], metrics: Sequence[str]) -> Html:

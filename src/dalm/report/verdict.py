@@ -298,3 +298,7 @@ def _failed(rows: Sequence[Row]) -> Iterator[Finding]:
     for row in rows:
         if row.get("error"):
             yield "Failed", f"{name(row)}: {str(row['error']).rstrip('.')}."
+        for fit in row.get("seeds") or []:
+            if fit.get("error"):
+                reason = str(fit["error"]).rstrip(".")
+                yield "Failed", f"{name(row)}: with seed {fit.get('seed')}: {reason}."
