@@ -28,10 +28,10 @@ from dalm.report.score import (
 
 COSTS = {"parameters": "parameters", "seconds": "seconds to fit", "samples_per_second": "samples/s"}
 LEAD = (
-    "On test data; ± is half of a 95 % interval, were samples and test rows drawn anew and the fitted "
-    "model the same. Bold is the model that validation data choose, each by its tightest likelihood: "
-    "its figure on test data had no part in that. A bound ranks among exact values, for the true "
-    "value is at most this, and a model that copies does not compete on samples."
+    "On test data; ± is half of a 95 % interval, were samples and test rows drawn anew and the "
+    "fitted model the same. Bold is the model that validation data choose, each by its tightest "
+    "likelihood: its figure on test data had no part in that. A bound ranks among exact values, "
+    "for the true value is at most this, and a model that copies does not compete on samples."
 )
 TIED = "\u00a0"
 """A space that does not break: an arrow stays with its word."""
@@ -58,13 +58,12 @@ def scoreboard(board: Board) -> Html:
 
 
 def _counted(rows: Sequence[Row]) -> str:
-    """How many rows figures of samples are from, if it is the same number everywhere."""
-    counts = {(record(row, "frechet") or {}).get("n") for row in rows} - {None}
-    sizes = (
-        f" Samples meet as many test rows in every line: {words(max(counts))}." if counts else ""
-    )
+    """How many rows figures of samples are from, where it is the same number everywhere."""
+    sizes = [number(record(row, "frechet"), "n") for row in rows]
+    counts = {int(size) for size in sizes if size}
     doubt = f" A “{DOUBT}” marks an interval that does not hold."
-    return (sizes if len(counts) == 1 else "") + (doubt if any(map(_is_doubted, rows)) else "")
+    said = f" Samples meet as many test rows in every line: {words(sorted(counts))}."
+    return (said if len(counts) == 1 else "") + (doubt if any(map(_is_doubted, rows)) else "")
 
 
 def _is_doubted(row: Row) -> bool:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SHOWN = ("bits_per_dim", "proven", "frechet", "precision", "coverage", "c2st", "copying")
+SPREAD = ("bits_per_dim", "frechet", "c2st")
+"""Where the range between seeds is shown: what models are ranked by."""
 SPARED = ("precision", "coverage", "frechet", "copying", "c2st")
 """What a narrow terminal goes without, in this order: a column left out misleads nobody, a figure
 cut off does.
@@ -129,7 +131,7 @@ def _cell(row: Row, metric: str, bold: bool) -> Text:
     figure = phrase(row, shown, most=3).replace(" ± ", "±")
     cell = Text(figure, style="bold" if bold else "")
     kind = label(row, shown) if record(row, shown) else ""
-    spread = seeds_phrase(row, shown, most=3)
+    spread = seeds_phrase(row, shown, most=3) if metric in SPREAD else ""
     if kind:
         cell.append(f" {kind}", style="not bold dim")
     if spread:

@@ -91,7 +91,7 @@ def _certainty(ranking: Ranking) -> str:
     words = ""
     paired = next(((row, pair) for row, pair in ranking.worse if pair), None)
     if paired:
-        words += _better(*paired)
+        words += _better(*paired, among=len(ranking.worse), of=len(ranking.rows) - 1)
     if ranking.close:
         close = listing([name(row) for row in ranking.close])
         words += f" Not settled between it and {close}{_how_close(ranking)}."
@@ -107,13 +107,14 @@ def _how_close(ranking: Ranking) -> str:
     return " (compared row by row)" if ranking.pairs else " (by their 95 % intervals)"
 
 
-def _better(row: Row, pair: Difference) -> str:
-    middle, half = value(
-        {"value": pair.value, "low": pair.value - pair.half, "high": pair.value + pair.half}
-    )
+def _better(row: Row, pair: Difference, among: int, of: int) -> str:
+    """By how much, and whether than all others."""
+    ends = {"low": pair.value - pair.half, "high": pair.value + pair.half}
+    middle, half = value({"value": pair.value} | ends)
+    named = f"all others; than {name(row)}, the next," if among == of > 1 else name(row)
     return (
-        f" Better than {name(row)} by {middle} ± {half} bits/dim, row by row on the same "
-        f"{pair.n:,} rows."
+        f" Better than {named} by {middle} ± {half} bits/dim, row by row on the same {pair.n:,} "
+        "rows."
     )
 
 
