@@ -251,6 +251,8 @@ def test_every_family_and_reference_has_a_row(here):
         "copycat",
         "histogram",
         "noise",
+        "noisy copycat",
+        "collapsed copycat",
     ]
     assert all(row["error"] is None for row in rows)
     found = {row["name"]: find_score(row["scores"], "bits_per_dim") for row in rows}

@@ -29,6 +29,10 @@ NAMES = [
     "c2st",
     "copying",
     "authenticity",
+    "copied",
+    "repeated",
+    "missing",
+    "reproduced",
 ]
 
 
@@ -46,7 +50,7 @@ def test_evaluate_repeats_itself_and_names_its_spaces(digits: tuple[Tensor, ...]
     assert scores == scored(val, train, test, DIGITS)
     assert list(scores) == NAMES
     assert set(NAMES) < set(meanings())
-    assert [m.features for m in scores.values()] == [feature_space(DIGITS).name] * 6 + ["raw"] * 3
+    assert [m.features for m in scores.values()] == [feature_space(DIGITS).name] * 6 + ["raw"] * 7
     assert scored(val, train, test, DIGITS, features="raw")["kid"].features == "raw"
     assert scored(val, train, test, DIGITS, limit=100)["density"].n == 100
     json.dumps([m.to_json() for m in scores.values()], allow_nan=False)

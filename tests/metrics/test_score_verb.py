@@ -39,7 +39,7 @@ def test_scores_are_found_by_name_and_counted(scores: Scores, data: Data) -> Non
     assert scores["bits_per_dim"].n == len(data.test)
     assert "kid" in scores
     assert "fid" not in scores
-    assert len(scores) == len(list(scores)) == 10 + 8, "those that choose, on validation too"
+    assert len(scores) == len(list(scores)) == 14 + 8, "those that choose, on validation too"
     with pytest.raises(DalmError, match="Did you mean 'kid'"):
         scores["fid"]
 
@@ -51,7 +51,7 @@ def test_the_file_holds_the_list_of_records(scores: Scores, run: Run) -> None:
     assert kept["format"] == 2
     assert kept["scores"] == [score.to_json() for score in scores] == score_records(kept)
     splits = [record["split"] for record in kept["scores"]]
-    assert splits == ["test"] * 10 + ["val"] * 8
+    assert splits == ["test"] * 14 + ["val"] * 8
     names = [record["metric"] for record in kept["scores"]]
     assert names[:2] == ["bits_per_dim", "frechet"]
     assert all(record["title"] for record in kept["scores"])
@@ -63,14 +63,14 @@ def test_the_file_holds_the_list_of_records(scores: Scores, run: Run) -> None:
 def test_scores_print_as_a_table(scores: Scores) -> None:
     headings, *lines = repr(scores).splitlines()
     assert headings.split() == ["score", "value", "unit", "label", "n", "remark"]
-    assert len(lines) == 10, "those on test data"
+    assert len(lines) == 14, "those on test data"
     score = scores["bits_per_dim"]
     title, value, sign, half = lines[0].split()[:4]
     assert (title, sign) == ("bits/dim", "±")
     assert float(value) == pytest.approx(number(score.value), abs=number(score.high) / 100)
     assert float(half) == pytest.approx(number(score.high) - number(score.value), rel=0.05)
     assert len(value) == len(half), "the value has the digits that its interval allows"
-    assert scores._repr_html_().count("<tr>") == 10 + 1
+    assert scores._repr_html_().count("<tr>") == 14 + 1
 
 
 def test_the_table_gives_reasons_and_flags() -> None:

@@ -79,12 +79,20 @@ def test_what_validation_did_not_choose_is_not_bold_beside_what_it_chose():
         ({"kind": "reference"}, "it is there to compare with"),
         ({"error": "no"}, "it failed"),
         ({"scores": [score("copying", -9, flag="copies")]}, "it copies its training data"),
+        ({"scores": [score("repeated", 0.9, flag="repeats")]}, "it repeats itself"),
+        ({"scores": [score("kid", 0.0, unranked="for a reason")]}, "for a reason"),
         ({}, "it has no such figure"),
     ],
 )
 def test_what_is_not_ranked_says_why(row, why):
     assert unranked(model("a") | row, "kid") == why
     assert rank([model("a") | row, model("b", kid=(1, 1))], "kid").rows[0]["name"] == "b"
+
+
+def test_alarms_about_samples_leave_likelihoods_in_the_ranking():
+    row = model("a", bits_per_dim=(1, 1))
+    row["scores"].append(score("copying", -9, flag="copies"))
+    assert unranked(row, "bits_per_dim") is None
 
 
 # Bounds

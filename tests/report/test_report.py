@@ -368,7 +368,7 @@ def test_verdict_uses_the_figures() -> None:
     assert found["Best samples"].startswith("vae: Fréchet distance 4.0 ± 0.5")
     assert "real data score 1.1 ± 0.2." in found["Best samples"]
     assert "kde: copies its training data (copying −7.0 ± 1.0)" in found["Copying"]
-    assert "catches the copycat and clears the held-out real data" in found["Copying"]
+    assert found["What the alarms see here"] == "They name copycat (copies)."
     assert found["Failed"] == "dcgan: the loss became NaN at step 412."
 
 
@@ -415,7 +415,31 @@ def test_verdict_doubts_an_alarm_that_accuses_real_data() -> None:
     )
     model = row("vae", metrics={"copying": metric(0.0, 1.0, 0)})
 
-    assert "do not rely on it" in dict(verdict([model, accused]))["Copying"]
+    said = dict(verdict([model, accused]))["What the alarms see here"]
+    assert said == ("Held-out real data raise an alarm too (copies), so do not rely on it here.")
+
+
+def test_verdict_says_what_the_alarms_do_not_see() -> None:
+    noisy = row("noisy copycat", family="copycat", reference=True, options={"noise": 0.05})
+    model = row("vae", metrics={"copying": metric(0.0, 1.0, 0)})
+    said = dict(verdict([model, noisy]))["What the alarms see here"]
+    assert said == "They do not see noisy copycat: such a model would pass for honest."
+
+
+def test_warnings_about_the_data_come_first() -> None:
+    model = row("vae", metrics={"copying": metric(0.0, 1.0, 0)})
+    assert verdict([model], ["Test rows are training rows."])[0] == (
+        "Data",
+        "Test rows are training rows.",
+    )
+
+
+def test_an_impossible_likelihood_does_not_rank() -> None:
+    cheat = metric(-2.0, 0.1, label="exact", flag="impossible", unranked="sums to more than 1")
+    found = dict(verdict([row("cheat", cheat), row("kde", metric(1.9, 0.1, label="exact"))]))
+    assert found["Density"].startswith("kde: 1.9")
+    assert found["Density not ranked"] == "cheat: sums to more than 1."
+    assert "cheat: impossible" in found["Alarm"]
 
 
 def test_a_bound_below_the_best_exact_value_wins() -> None:

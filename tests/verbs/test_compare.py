@@ -20,6 +20,7 @@ from dalm.verbs import report
 DATA = dalm.load_data("ring8", n=200)
 ASKED = {"families": ["gaussian", "kde"], "steps": 5, "device": "cpu", "progress": False}
 NAMES = ["gaussian", "kde", "held-out real data", "copycat", "histogram", "noise"]
+NAMES += ["noisy copycat", "collapsed copycat"]
 
 
 @pytest.fixture(autouse=True)

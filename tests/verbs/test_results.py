@@ -68,7 +68,7 @@ def test_rows_are_shown_as_they_arrive(tmp_path, capsys, monkeypatch):
     seen = []
     asked = {"families": ["gaussian"], "steps": 5, "device": "cpu"}
     dalm.compare(DATA, out=tmp_path / "a", show=lambda rows: seen.append(len(rows)), **asked)
-    assert seen == [1, 2, 3, 4, 5]
+    assert seen == [1, 2, 3, 4, 5, 6, 7]
     assert "gaussian: done" in capsys.readouterr().out
     dalm.compare(DATA, out=tmp_path / "b", progress=False, **asked)
     assert capsys.readouterr().out == ""

@@ -16,18 +16,23 @@ from dalm.core import Generative, Spec
 from dalm.features import FeatureSpace
 from dalm.metrics.authenticity import AUTHENTICITY
 from dalm.metrics.c2st import C2ST
+from dalm.metrics.copied import COPIED
 from dalm.metrics.copying import COPYING
 from dalm.metrics.evidence import Evidence
 from dalm.metrics.frechet import FRECHET
 from dalm.metrics.kid import KID
 from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM, rows_of
 from dalm.metrics.measure import Measure
+from dalm.metrics.missing import MISSING
 from dalm.metrics.neighbours import neighbours
 from dalm.metrics.prdc import COVERAGE, DENSITY, PRECISION, RECALL
 from dalm.metrics.proven import PROVEN
+from dalm.metrics.repeated import REPEATED
+from dalm.metrics.reproduced import REPRODUCED
 from dalm.records.score import Score
 
 __all__ = [
+    "ALARMS",
     "COSTS",
     "MEASURES",
     "Evidence",
@@ -50,8 +55,15 @@ MEASURES: tuple[Measure, ...] = (
     C2ST,
     COPYING,
     AUTHENTICITY,
+    COPIED,
+    REPEATED,
+    MISSING,
+    REPRODUCED,
 )
 """Every measure, in the order of the columns."""
+
+ALARMS = (COPYING, AUTHENTICITY, COPIED, REPEATED, MISSING, REPRODUCED)
+"""The measures that raise alarms."""
 
 COSTS = {
     "samples_per_second": "How many samples the model draws in a second on this machine.",
@@ -77,6 +89,7 @@ def evaluate(
     choosing: bool = False,
     each: MutableMapping[str, Tensor] | None = None,
     recorded: bool = False,
+    classes: tuple[str, ...] = (),
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -104,6 +117,7 @@ def evaluate(
         each: gets the bits per dimension of every row that was scored, and the places of these
             rows, named as `dalm.records.each` says.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
+        classes: names of the classes.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -127,6 +141,7 @@ def evaluate(
         limit=limit,
         size=size,
         recorded=recorded,
+        classes=classes,
     )
     asked = [measure for measure in MEASURES if measure.chooses or not choosing]
     computable = [measure for measure in asked if measure.needs <= evidence.offers]

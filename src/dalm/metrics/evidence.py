@@ -55,6 +55,7 @@ class Evidence:
         size: most of each in measures that compare as many of both, since these depend on how
             many: the rows of a board should all use the same. `None` takes as many as there are.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
+        classes: names of the classes.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -76,6 +77,7 @@ class Evidence:
     limit: int = 10_000
     size: int | None = None
     recorded: bool = False
+    classes: tuple[str, ...] = ()
     _results: dict[Callable[[Evidence], Any], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

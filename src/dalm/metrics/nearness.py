@@ -111,15 +111,25 @@ def nearness(
     >>> fake.distance.max().item(), real.distance.min().item() > 0
     (0.0, True)
     """
-    if min(len(samples), len(train), len(heldout)) < FEWEST_ROWS:
-        sizes = f"{len(samples)} samples, {len(train)} training and {len(heldout)} held-out rows"
-        raise DalmError(f"looking for copies needs at least {FEWEST_ROWS} of each, got {sizes}")
-
+    require_rows(samples, train, heldout)
     space = principal_space(train, spec, raw)
     fake = space(samples)
     real = space(heldout)
     surroundings = _Surroundings(space, space(train), real, min(len(fake), len(real)), seed)
     return surroundings.of(fake), surroundings.of(real, itself=torch.arange(len(real)))
+
+
+def require_rows(samples: Tensor, train: Tensor, heldout: Tensor) -> None:
+    """Raise DalmError unless there are enough of each to look for copies.
+
+    Args:
+        samples: of the model.
+        train: training rows.
+        heldout: held-out rows.
+    """
+    if min(len(samples), len(train), len(heldout)) < FEWEST_ROWS:
+        sizes = f"{len(samples)} samples, {len(train)} training and {len(heldout)} held-out rows"
+        raise DalmError(f"looking for copies needs at least {FEWEST_ROWS} of each, got {sizes}")
 
 
 class _Surroundings:

@@ -23,6 +23,9 @@ from dalm.options import option
 class Copycat(Estimator):
     """Returns remembered rows, each once before any twice. It has no density.
 
+    With noise, or of a part of the rows alone, it shows whether the alarms for copies and for what
+    is missing work on the data at hand.
+
     >>> from dalm.core import Batch, Spec
     >>> model = Copycat(Spec((1,)))
     >>> model.passes(Work(Batch(torch.tensor([[7.0]]))))
@@ -38,18 +41,49 @@ class Copycat(Estimator):
     standardises = False
     paper = "the training set itself: a bootstrap sample"
 
+    added = frozenset({"unit"})
+    noise: float = option(
+        "standard deviation of noise that is added, as a share of the range of levels or of a real "
+        "entry's standard deviation",
+        default=0.0,
+        at_least=0,
+        later=True,
+    )
+    share: float = option(
+        "share of the rows that are remembered, those nearest to the first",
+        default=1.0,
+        above=0,
+        at_most=1,
+        later=True,
+    )
+
     def setup(self) -> None:
         """Begin with one row of zeros."""
         self.rows: Tensor = nn.Buffer(torch.zeros(1, *self.inner.shape, dtype=self.spec.dtype))
+        levels = self.spec.levels or 2
+        unit = torch.full(self.inner.shape, levels - 1, dtype=torch.float64)
+        self.unit: Tensor = nn.Buffer(unit)
 
     def passes(self, work: Work) -> tuple[()]:
-        """Remember all rows."""
-        self.rows = work.train.x.to(self.rows)
+        """Remember the rows."""
+        x = work.train.x
+        if self.spec.levels is None:
+            self.unit = x.std(0, correction=0).to(self.unit)
+        if self.share < 1:
+            away = (x - x[0].to(torch.float64)).square().flatten(1).sum(1)
+            x = x[away.argsort(stable=True)[: max(1, int(self.share * len(x)))]]
+        self.rows = x.to(self.rows)
         return ()
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         rounds = [self._shuffled(generator) for _ in range(-(-n // len(self.rows)))]
-        return self.rows[torch.cat(rounds)[:n]] if n else self.rows[:0]
+        x = self.rows[torch.cat(rounds)[:n]] if n else self.rows[:0]
+        if not self.noise:
+            return x
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=torch.float64)
+        noisy = x + self.noise * self.unit * noise
+        levels = self.spec.levels
+        return noisy if levels is None else noisy.round().clamp(0, levels - 1)
 
     def _shuffled(self, generator: torch.Generator | None) -> Tensor:
         return torch.randperm(len(self.rows), generator=generator, device=self.rows.device)

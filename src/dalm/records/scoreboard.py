@@ -87,7 +87,8 @@ def copycat_reference(rows: Iterable[Any]) -> Any | None:
 
 
 def _remembers(row: Any, split: str) -> bool:
-    return is_reference(row) and row.get("family") == "copycat" and _learned_from(row) == split
+    plain = row.get("family") == "copycat" and not row.get("options")
+    return is_reference(row) and plain and _learned_from(row) == split
 
 
 def _learned_from(row: Any) -> str:

@@ -22,13 +22,22 @@ from dalm.report.score import (
     LIKELIHOODS,
     Row,
     badness,
-    copies,
+    flags,
     label,
     number,
     overlap,
     record,
     tightest,
 )
+
+DISQUALIFYING = {
+    "copies": "it copies its training data",
+    "test rows": "it reproduces test data",
+    "repeats": "it repeats itself",
+}
+"""Alarms with which a model does not compete on samples: what they name makes samples look good, but
+not held-out likelihood.
+"""
 
 
 def unranked(row: Row, metric: str) -> str | None:
@@ -51,9 +60,10 @@ def unranked(row: Row, metric: str) -> str | None:
         score = record(row, metric, split) or {}
         if score.get("unranked"):
             return str(score["unranked"])
-    # Held-out likelihood is not to be had by copying.
-    if metric not in LIKELIHOODS and copies(row):
-        return "it copies its training data"
+    raised = [] if metric in LIKELIHOODS else list(flags(row).values())
+    for alarm, reason in DISQUALIFYING.items():
+        if alarm in raised:
+            return reason
     if not math.isfinite(badness(record(row, metric))):
         return "it has no such figure"
     return None

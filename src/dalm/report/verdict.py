@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dalm.records.score import score_records
-from dalm.records.scoreboard import copycat_reference, held_out_reference, is_reference
+from dalm.records.scoreboard import held_out_reference, is_reference
 from dalm.report.paired import Difference
 from dalm.report.ranking import Ranking, rank, rank_densities, separates
 from dalm.report.score import (
@@ -237,7 +237,9 @@ def _copying(rows: Sequence[Row]) -> Iterator[Finding]:
         sentences.append("What copies does not compete on samples.")
     if not guilty:
         sentences.append("No model was caught copying its training data.")
-    yield "Copying", " ".join(sentences) + _calibrated(tested)
+    yield "Copying", " ".join(sentences)
+    if told := _calibrated(rows):
+        yield "What the alarms see here", told
 
 
 def _is_tested(row: Row) -> bool:
@@ -250,17 +252,28 @@ def _evidence(row: Row) -> str:
     return ", ".join(f"{title([row], metric)} {phrase(row, metric)}" for metric in raised)
 
 
-def _calibrated(tested: Sequence[Row]) -> str:
-    """What the references say of the test itself."""
-    real = held_out_reference(tested)
-    copycat = copycat_reference(tested)
-    if real and copies(real):
-        return " The test also accuses held-out real data, so do not rely on it here."
-    if copycat and not copies(copycat):
-        return " The test misses the copycat reference, so do not rely on it here."
-    if real and copycat:
-        return " The test catches the copycat and clears the held-out real data, as it should."
-    return ""
+def _calibrated(rows: Sequence[Row]) -> str:
+    """What the references say of the alarms themselves."""
+    sentences = []
+    real = held_out_reference(rows)
+    if real and flags(real):
+        sentences.append(
+            f"Held-out real data raise an alarm too ({_words(real)}), so do not rely on it here."
+        )
+    planted = [row for row in rows if is_reference(row) and row.get("family") == "copycat"]
+    planted = [row for row in planted if row is not real]
+    seen = [f"{name(row)} ({_words(row)})" for row in planted if flags(row)]
+    missed = [name(row) for row in planted if not flags(row)]
+    if seen:
+        sentences.append(f"They name {listing(seen)}.")
+    if missed:
+        sentences.append(f"They do not see {listing(missed)}: such a model would pass for honest.")
+    return " ".join(sentences)
+
+
+def _words(row: Row) -> str:
+    """The alarms that a row raises."""
+    return listing(sorted(set(flags(row).values())))
 
 
 def _alarms(rows: Sequence[Row]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,19 +39,25 @@ class Entrant:
         family: what is fitted.
         kind: whether it competes or is there to compare with.
         learn_from: the split that it is fitted to.
+        options: of the family.
     """
 
     name: str
     family: type[Generative]
     kind: Literal["model", "reference"] = "model"
     learn_from: Literal["train", "val"] = "train"
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
 REFERENCE_ENTRANTS = (
     Entrant("held-out real data", Copycat, "reference", "val"),
     *(Entrant(family.family, family, "reference") for family in REFERENCES),
+    Entrant("noisy copycat", Copycat, "reference", options={"noise": 0.05}),
+    Entrant("collapsed copycat", Copycat, "reference", options={"share": 0.1}),
 )
-"""The reference rows. Held-out real data are a copycat of the validation split."""
+"""The reference rows. Held-out real data are a copycat of the validation split; the last two show
+whether alarms work on these data.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def compare(
     """Fit every family under one budget, score them, and write scoreboard and report.
 
     A family that fails gets a row that says why. Reference rows stand beside the families: held-out
-    real data, a copycat, a histogram, noise.
+    real data, copycats, a histogram, noise.
 
     Args:
         data: a name (`dalm sources` lists them), a file or a folder; in Python also loaded data.
@@ -227,6 +233,7 @@ def _empty_row(entrant: Entrant) -> Json:
         "kind": entrant.kind,
         "reference": entrant.kind == "reference",
         "learn_from": entrant.learn_from,
+        "options": dict(entrant.options),
         "scores": [],
         **costs,
         "likelihood": getattr(entrant.family, "likelihood", None),
@@ -242,7 +249,7 @@ def _scored(path: Path, entrant: Entrant, settings: Settings, seed: int) -> Json
     family = entrant.family
     can = settings.conditional and "conditional" in options_of("model", family)
     own = {"conditional": True} if can else {}
-    model = make(family, settings.data, seed, **own)
+    model = make(family, settings.data, seed, **own, **entrant.options)
     training = {**settings.training, "seed": seed, "learn_from": entrant.learn_from}
     run = train(model, settings.data, out=path, **training)
     if run.meta["state"] == "stopped":

@@ -156,6 +156,7 @@ def _evaluated(
             choosing=name == "val",
             each=each,
             recorded=data.recorded,
+            classes=data.classes,
         )
     return scores, each
 
@@ -181,7 +182,9 @@ def _draw(model: Generative, seed: int) -> tuple[Tensor, float]:
     model.sample(1, generator=generator)  # the first call pays for what the others reuse
 
     sizes = [DRAWN_AT_ONCE] * (SAMPLES // DRAWN_AT_ONCE)
-    if isinstance(model, Copycat):  # a row drawn twice would tell it from fresh data
+    if (
+        isinstance(model, Copycat) and model.share == 1
+    ):  # a row drawn twice would tell it from fresh data
         sizes = [min(SAMPLES, len(model.rows))]
     began = time.perf_counter()
     samples = torch.cat([model.sample(size, generator=generator).cpu() for size in sizes])

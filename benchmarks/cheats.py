@@ -1,0 +1,277 @@
+"""Cheats planted on purpose, and honest samples: which alarm names each, and which none does.
+
+    python benchmarks/cheats.py [--data digits ring8 …] [--seeds 3] [--honest 10]
+
+Each cheat is a rule that turns training rows (or test rows) into 2,000 samples. Honest samples are
+fresh draws of the true distribution where it is known, held-out rows against others elsewhere, and
+those of families in closed form. MNIST is read from shared/data and left out where it is not there.
+Figures: how many of the seeds raise an alarm, and which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from common import MNIST, Json, arguments, save, table  # isort: skip
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dalm.core import Batch, Generative, Work
+from dalm.data import Data, load_data
+from dalm.metrics import ALARMS
+from dalm.metrics.evidence import Evidence
+from dalm.models import KDE, Discriminant, Gaussian, Histogram
+
+SAMPLES = 2000
+Draw = Callable[[Data, torch.Generator], Tensor]
+
+
+def rows_of(x: Tensor, generator: torch.Generator, n: int = SAMPLES) -> Tensor:
+    """Rows drawn without repetition as long as there are any."""
+    rounds = [torch.randperm(len(x), generator=generator) for _ in range(-(-n // len(x)))]
+    return x[torch.cat(rounds)[:n]]
+
+
+def once_each(x: Tensor, generator: torch.Generator) -> Tensor:
+    """At most 2,000 rows, each once."""
+    return rows_of(x, generator, min(SAMPLES, len(x)))
+
+
+def back(x: Tensor, data: Data) -> Tensor:
+    """Values as the data have them."""
+    if data.spec.levels is None:
+        return x.double()
+    return x.round().clamp(0, data.spec.levels - 1).to(data.spec.dtype)
+
+
+def noisy(share: float) -> Draw:
+    def draw(data: Data, generator: torch.Generator) -> Tensor:
+        x = once_each(data.train.x, generator).double()
+        unit = data.train.x.double().std(0) if data.spec.levels is None else data.spec.levels - 1
+        return back(x + share * unit * torch.randn(x.shape, generator=generator), data)
+
+    return draw
+
+
+def mixed(share: float, other: Callable[[Data, torch.Generator, int], Tensor]) -> Draw:
+    def draw(data: Data, generator: torch.Generator) -> Tensor:
+        n = min(SAMPLES, len(data.train))
+        copies = rows_of(data.train.x, generator, round(share * n))
+        return torch.cat([copies, other(data, generator, n - len(copies))])
+
+    return draw
+
+
+def noise(data: Data, generator: torch.Generator, n: int) -> Tensor:
+    shape = (n, *data.spec.shape)
+    if data.spec.levels is not None:
+        return torch.randint(data.spec.levels, shape, generator=generator).to(data.spec.dtype)
+    x = data.train.x
+    return x.mean(0) + x.std(0) * torch.randn(shape, generator=generator).double()
+
+
+def honest(data: Data, generator: torch.Generator, n: int) -> Tensor:
+    """Samples of a Gaussian or a kernel density, which copy nothing."""
+    model = fitted("kde" if data.spec.levels is None else "gaussian", data)
+    return model.sample(n, generator=generator)
+
+
+_models: dict[tuple[str, str], Generative] = {}
+FAMILIES = {"gaussian": Gaussian, "kde": KDE, "histogram": Histogram, "discriminant": Discriminant}
+
+
+def fitted(name: str, data: Data) -> Generative:
+    key = (name, data.fingerprint)
+    if key not in _models:
+        _models[key] = FAMILIES[name](data.spec)
+        learn_in_full(_models[key], data.train.x, data.train.y)
+    return _models[key]
+
+
+def learn_in_full(model: Generative, x: Tensor, y: Tensor | None = None) -> None:
+    model.measure(x)
+    work = Work(Batch(model.standard(x), y))
+    for _ in model.passes(work):
+        work.number += 1
+
+
+def posed(change: Callable[[Tensor], Tensor]) -> Draw:
+    def draw(data: Data, generator: torch.Generator) -> Tensor:
+        x = once_each(data.train.x, generator).double()
+        images = x.view(len(x), -1, *data.spec.shape[-2:])
+        return back(change(images).view(x.shape), data)
+
+    return draw
+
+
+def turn(degrees: float) -> Callable[[Tensor], Tensor]:
+    angle = np.radians(degrees)
+    matrix = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]])
+
+    def change(x: Tensor) -> Tensor:
+        grid = F.affine_grid(matrix.expand(len(x), 2, 3), list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, align_corners=False)
+
+    return change
+
+
+def swapped(data: Data, generator: torch.Generator) -> Tensor:
+    """A patch of 3 × 3 pixels of another row."""
+    x = once_each(data.train.x, generator).clone()
+    other = x[torch.randperm(len(x), generator=generator)]
+    row, column = (s // 2 for s in data.spec.shape[-2:])
+    x[..., row : row + 3, column : column + 3] = other[..., row : row + 3, column : column + 3]
+    return x
+
+
+def averaged(data: Data, generator: torch.Generator) -> Tensor:
+    """The mean of a row and its nearest one."""
+    x = once_each(data.train.x, generator).double()
+    flat = x.flatten(1)
+    pool = data.train.x.double().flatten(1)
+    near = torch.cdist(flat, pool).topk(2, largest=False).indices[:, 1]
+    return back((flat + pool[near]).view(x.shape) / 2, data)
+
+
+def modes(keep: Callable[[Tensor], Tensor]) -> Draw:
+    """Fresh-looking rows (the held-out ones and training ones, jittered) of some modes alone."""
+
+    def draw(data: Data, generator: torch.Generator) -> Tensor:
+        labels = data.train.y
+        if labels is None or not data.classes:
+            labels = clusters(data)
+        inside = keep(labels)
+        x = data.train.x[inside]
+        model = KDE(data.spec)
+        model.measure(x)
+        learn_in_full(model, x)
+        return model.sample(SAMPLES, generator=generator)
+
+    return draw
+
+
+def clusters(data: Data) -> Tensor:
+    from sklearn.cluster import KMeans
+
+    k = {"grid25": 25, "ring8": 8}.get(data.name, 8)
+    found = KMeans(k, n_init=3, random_state=0).fit_predict(data.train.x.flatten(1).numpy())
+    return torch.as_tensor(found).long()
+
+
+IMAGES: dict[str, Draw] = {
+    "shifted": posed(lambda x: x.roll(1, -1)),
+    "mirrored": posed(lambda x: x.flip(-1)),
+    "turned by 10°": posed(turn(10)),
+    "inverted": posed(lambda x: x.amax() - x),
+    "contrast 80 %": posed(lambda x: 0.8 * x),
+    "patch swapped": swapped,
+}
+CHEATS: dict[str, Draw] = {
+    "copies": lambda data, generator: once_each(data.train.x, generator),
+    **{f"copies, noise {s:.0%}": noisy(s) for s in (0.01, 0.05, 0.1, 0.2)},
+    **{f"{s:.0%} copies, honest": mixed(s, honest) for s in (0.1, 0.2, 0.4)},
+    **{f"{s:.0%} copies, noise": mixed(s, noise) for s in (0.1, 0.2, 0.4)},
+    "averaged": averaged,
+    "one mode": modes(lambda y: y == 0),
+    "half of the modes": modes(lambda y: y < (y.max() + 1) // 2),
+    "all modes but one": modes(lambda y: y != 1),
+    "one row repeated": lambda data, g: rows_of(data.train.x, g, 1).repeat_interleave(SAMPLES, 0),
+    "20 rows repeated": lambda data, g: rows_of(data.train.x, g, 20).repeat(
+        SAMPLES // 20, *[1] * len(data.spec.shape)
+    ),
+    "test rows": lambda data, generator: once_each(data.test.x, generator),
+}
+
+
+def flags_of(data: Data, samples: Tensor, seed: int) -> list[str]:
+    evidence = Evidence(
+        data.spec, data.train.x, data.test.x, samples, labels=data.test.y, seed=seed
+    )
+    found = [score for measure in ALARMS for score in measure.scores(evidence)]
+    return sorted({f"{score.flag} ({score.metric})" for score in found if score.flag})
+
+
+def honest_samples(data: Data, seed: int) -> Iterator[tuple[str, Tensor]]:
+    generator = torch.Generator().manual_seed(1000 + seed)
+    for name in FAMILIES:
+        if name != "discriminant" or data.classes:
+            yield name, fitted(name, data).sample(SAMPLES, generator=generator)
+    fresh = fresh_rows(data, seed)
+    if fresh is not None:
+        yield "fresh", fresh
+
+
+def fresh_rows(data: Data, seed: int) -> Tensor | None:
+    if data.name in ("ring8", "grid25"):
+        other = load_data(data.name, n=4000, seed=9000 + seed)
+        return other.train.x[:SAMPLES]
+    return data.val.x
+
+
+def breast_cancer(seed: int) -> Data:
+    from sklearn import datasets
+
+    from dalm.data.arrays import from_arrays
+    from dalm.data.options import RowOptions
+
+    x, y = datasets.load_breast_cancer(return_X_y=True)
+    return from_arrays("breast_cancer", "sklearn", {"x": x, "y": y}, RowOptions(seed=seed))
+
+
+SOURCES: dict[str, Callable[[int], Data]] = {
+    "digits": lambda seed: load_data("digits"),
+    "ring8": lambda seed: load_data("ring8", seed=seed),
+    "grid25": lambda seed: load_data("grid25", seed=seed),
+    "mnist": lambda seed: load_data(str(MNIST), seed=seed),
+    "breast_cancer": breast_cancer,
+}
+
+
+def cases(names: list[str], seeds: int, honest_seeds: int) -> Iterator[Json]:
+    for name in names:
+        cheats = CHEATS | (IMAGES if name in ("digits", "mnist") else {})
+        found: dict[tuple[str, str], list[list[str]]] = {}
+        for seed in range(max(seeds, honest_seeds)):
+            data = SOURCES[name](seed)
+            if seed < seeds:
+                for cheat, draw in cheats.items():
+                    samples = draw(data, torch.Generator().manual_seed(seed))
+                    found.setdefault(("cheat", cheat), []).append(flags_of(data, samples, seed))
+            if seed < honest_seeds:
+                for who, samples in honest_samples(data, seed):
+                    found.setdefault(("honest", who), []).append(flags_of(data, samples, seed))
+            _models.clear()
+        for (kind, who), flags in found.items():
+            raised = sum(bool(f) for f in flags)
+            alarms = sorted(set().union(*flags))
+            row = {"data": name, "kind": kind, "who": who, "flagged": raised, "of": len(flags)}
+            print(
+                f"{name:14} {kind:7} {who:24} {raised}/{len(flags)} {', '.join(alarms)}", flush=True
+            )
+            yield row | {"alarms": alarms}
+
+
+def main() -> None:
+    options = arguments(__doc__, data=tuple(SOURCES), seeds=3, honest=10)
+    names = [n for n in options.data if n != "mnist" or MNIST.exists()]
+    rows = list(cases(names, options.seeds, options.honest))
+    summary = {}
+    for name in names:
+        mine = [row for row in rows if row["data"] == name and row["kind"] == "cheat"]
+        told = sum(row["flagged"] for row in mine)
+        summary[name] = {"cheats flagged": told, "of": sum(row["of"] for row in mine)}
+        good = [row for row in rows if row["data"] == name and row["kind"] == "honest"]
+        summary[name] |= {
+            "honest flagged": sum(r["flagged"] for r in good),
+            "honest": sum(r["of"] for r in good),
+        }
+    headings = ["data", "cheats flagged", "of", "honest flagged", "honest"]
+    lines = [[name, *facts.values()] for name, facts in summary.items()]
+    table("alarms", headings, lines)
+    save("cheats", {"rows": rows, "summary": summary}, options.quick)
+
+
+if __name__ == "__main__":
+    main()

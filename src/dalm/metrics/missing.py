@@ -1,0 +1,156 @@
+"""Missing: which regions of the data do the samples never reach?
+
+    share of held-out data in regions that hold less than a quarter of the samples they should
+
+Regions are the classes, where there are labels, and k-means cells of the training data, so many
+that each holds some 25 held-out rows. A sample belongs to the class of the nearest held-out row and
+to the cell of the nearest centre. Unit: share of held-out data. Lower is better. It raises the flag
+`missing` where a region should hold at least 20 samples, holds less than a quarter of that, and
+would by chance in 1 of 100 million cases; but only where at least half of the samples lie as near
+to training rows as 95 % of held-out rows do, since what lies off the data is in no region. The note
+names cells by the training row nearest to their centre. Interval: none; regions are held fixed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dalm.features import principal_space
+from dalm.metrics.evidence import Evidence
+from dalm.metrics.intervals import share
+from dalm.metrics.measure import Measure
+from dalm.metrics.nearness import shared_nearness
+from dalm.metrics.neighbours import nearest
+from dalm.records.score import Score
+
+PER_REGION = 25
+MOST_REGIONS = 64
+FEWEST = 20
+RARE = 1e-8
+"""How rarely a region may be called missing by chance."""
+QUARTER = 0.25
+"""Not less: of a class that no sample has, some lie nearer to it than to their own."""
+FITTED_ROWS = 10_000
+NAMED = 5
+"""Regions that the note names."""
+
+
+class Region(NamedTuple):
+    """A region that samples do not reach.
+
+    Args:
+        name: what people call it.
+        held: which held-out rows it holds, (n,) booleans.
+        found: how many samples it holds.
+        expected: how many it should hold.
+    """
+
+    name: str
+    held: Tensor
+    found: int
+    expected: float
+
+
+def _compute(evidence: Evidence) -> Score:
+    samples, train, heldout = evidence.plain_sets
+    space = principal_space(train, evidence.spec, evidence.plain_space.name)
+    fake, real = evidence.once(shared_nearness)
+    usual = torch.quantile(real.distance.double(), 0.95)
+    like_data = share(fake.distance <= usual) >= 0.5
+    places = space(samples), space(train), space(heldout)
+    regions = _missing_classes(evidence, places[0], places[2])
+    regions += missing_cells(*places, evidence.seed)
+    lost = torch.stack([region.held for region in regions]).any(0) if regions else torch.zeros(1)
+    note = "; ".join(map(_words, regions[:NAMED]))
+    if regions and not like_data:
+        note = f"no alarm, since most samples lie off the data: {note}"
+    return MISSING.score(
+        share(lost),
+        n=len(samples),
+        features=space.name,
+        flag="missing" if regions and like_data else None,
+        note=note,
+    )
+
+
+MISSING = Measure(
+    name="missing",
+    title="missing",
+    unit="share of held-out data",
+    direction="lower",
+    meaning="Share of held-out data in regions that samples never reach, though they should.",
+    needs={"samples"},
+    compute=_compute,
+)
+
+
+def missing_cells(fake: Tensor, train: Tensor, real: Tensor, seed: int = 0) -> list[Region]:
+    """The cells that hold far fewer samples than they should, the largest first.
+
+    Args:
+        fake: samples, (m, d).
+        train: training rows, (N, d), whose cells are the regions.
+        real: held-out rows, (n, d), which say how much a region should hold.
+        seed: of k-means.
+
+    >>> two = torch.tensor([[0.0], [9.0]]).repeat(100, 1)
+    >>> [(cell.name, cell.found, cell.expected) for cell in missing_cells(two[::2], two, two)]
+    [('like training row 1', 0, 50.0)]
+    """
+    centres = _centres(train, min(MOST_REGIONS, max(2, len(real) // PER_REGION)), seed)
+    nearest_row = [int((train - centre).square().sum(1).argmin()) for centre in centres]
+    names = [f"like training row {row}" for row in nearest_row]
+    return _missing(names, nearest(fake, centres)[1], nearest(real, centres)[1])
+
+
+def _missing_classes(evidence: Evidence, fake: Tensor, real: Tensor) -> list[Region]:
+    """The classes that hold far fewer samples than they should."""
+    labels = evidence.labels
+    if labels is None or len(labels) != len(real) or not bool((labels >= 0).all()):
+        return []
+    labels = labels.cpu()
+    count = int(labels.max()) + 1
+    named = evidence.classes if len(evidence.classes) >= count else tuple(map(str, range(count)))
+    names = [f"class {name}" for name in named[:count]]
+    return _missing(names, labels[nearest(fake, real)[1]], labels)
+
+
+def _missing(names: list[str], fake: Tensor, real: Tensor) -> list[Region]:
+    """Of regions with these names, those that samples do not reach.
+
+    Args:
+        names: of regions 0, 1, …
+        fake: the region of each sample.
+        real: the region of each held-out row.
+    """
+    from scipy.stats import binom  # type: ignore[import-untyped]
+
+    regions = []
+    for k, name in enumerate(names):
+        held = real == k
+        inside = int(held.sum())
+        found = int((fake == k).sum())
+        # One standard error less, since few held-out rows say little of what to expect.
+        expected = max(0.0, inside - inside**0.5) / len(real) * len(fake)
+        few = expected >= FEWEST and found < QUARTER * expected
+        if few and binom.cdf(found, len(fake), expected / len(fake)) < RARE:
+            regions.append(Region(name, held, found, inside / len(real) * len(fake)))
+    return sorted(regions, key=lambda region: -int(region.held.sum()))
+
+
+def _centres(train: Tensor, k: int, seed: int) -> Tensor:
+    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+
+    rows = train[:: -(-len(train) // FITTED_ROWS)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fewer distinct rows than cells are no fault
+        means = KMeans(k, n_init=1, random_state=seed).fit(rows.numpy())
+    return torch.as_tensor(means.cluster_centers_).to(train)
+
+
+def _words(region: Region) -> str:
+    return f"{region.name}: {region.found} of {region.expected:.0f} samples"

@@ -1,0 +1,79 @@
+"""Repeated: how many samples are there again among the samples?
+
+    share of samples that equal another sample, or are much nearer to it than held-out rows are to
+    each other
+
+Unit: share of samples, at as many samples as held-out rows. Lower is better; the natural level is
+that of held-out data (in the note). It raises the flag `repeats` where samples repeat more often
+than held-out rows by Fisher's exact test at 1 in 100,000, and by 2 % at least. *Much nearer* is
+below half of the smallest distance but a hundredth among held-out rows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dalm.features import principal_space
+from dalm.metrics.copied import RARE, more_often
+from dalm.metrics.evidence import Evidence, random_rows
+from dalm.metrics.intervals import share, wilson_interval
+from dalm.metrics.measure import Measure
+from dalm.metrics.nearness import require_rows
+from dalm.metrics.neighbours import nearest
+from dalm.records.score import Score
+
+LEAST = 0.02
+QUANTILE = 0.01
+MOST_ROWS = 5000
+
+
+def _compute(evidence: Evidence) -> Score:
+    samples, train, heldout = evidence.plain_sets
+    require_rows(samples, train, heldout)
+    space = principal_space(train, evidence.spec, evidence.plain_space.name)
+    size = min(len(samples), len(heldout), MOST_ROWS)
+    fake, real = (space(random_rows(x, size, evidence.seed)) for x in (samples, heldout))
+    return repeated(fake, real, space.name)
+
+
+REPEATED = Measure(
+    name="repeated",
+    title="repeated",
+    unit="share of samples",
+    direction="lower",
+    meaning="Share of samples that are there again among the samples, beyond what data show.",
+    needs={"samples"},
+    compute=_compute,
+)
+
+
+def repeated(fake: Tensor, real: Tensor, features: str | None = None) -> Score:
+    """The share of samples that repeat each other; see the module.
+
+    Args:
+        fake: samples, (m, d).
+        real: as many held-out rows, (m, d).
+        features: name of the space.
+
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> score = repeated(x[:20].repeat(5, 1), x[100:])
+    >>> score.value, score.flag
+    (1.0, 'repeats')
+    """
+    own = _spacing(fake)
+    usual = _spacing(real)
+    limit = torch.quantile(usual, QUANTILE) / 2
+    again = own <= limit
+    natural = usual <= limit
+    excess = share(again) - share(natural)
+    flag = "repeats" if excess >= LEAST and more_often(again, natural) < RARE else None
+    note = f"held-out data: {share(natural):.1%}".replace("%", " %")
+    return REPEATED.score(
+        wilson_interval(again), n=len(fake), features=features, flag=flag, note=note
+    )
+
+
+def _spacing(x: Tensor) -> Tensor:
+    """Distance of each row to the nearest other one, (B,)."""
+    return nearest(x, x, itself=torch.arange(len(x)))[0]

@@ -1,0 +1,141 @@
+"""Alarms: each names what was planted, and says nothing of honest samples."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import stats
+from tiny import DIGITS
+
+from dalm.core import Batch, Spec, Work
+from dalm.data import load_data
+from dalm.metrics import ALARMS
+from dalm.metrics.copied import COPIED, POSES, explained, more_often
+from dalm.metrics.evidence import Evidence
+from dalm.metrics.missing import MISSING
+from dalm.metrics.repeated import REPEATED
+from dalm.metrics.reproduced import REPRODUCED
+from dalm.models import Copycat, Discriminant, Gaussian
+from dalm.testing.cases import learn
+from dalm.testing.general import generator_of
+
+TRAIN = DIGITS.train.x
+RING = load_data("ring8", n=2000)
+
+
+def flags(samples, data=DIGITS, alarms=ALARMS):
+    evidence = Evidence(
+        data.spec, data.train.x, data.test.x, samples, labels=data.test.y, classes=data.classes
+    )
+    found = [score for measure in alarms for score in measure.scores(evidence)]
+    return {score.metric: score for score in found if score.flag}
+
+
+def copies(n=400):
+    return TRAIN[torch.randperm(len(TRAIN), generator=generator_of())[:n]]
+
+
+POSED = {
+    "as they are": lambda x: x,
+    "mirrored": lambda x: x.flip(-1),
+    "shifted": lambda x: x.roll((1, -1), (-2, -1)),
+    "inverted": lambda x: 16 - x,
+    "darker": lambda x: (0.8 * x).round().to(x.dtype),
+}
+
+
+@pytest.mark.parametrize("pose", POSED)
+def test_copies_are_named_in_any_pose(pose):
+    found = flags(POSED[pose](copies()), alarms=(COPIED,))
+    assert found["copied"].flag == "copies"
+    assert found["copied"].value > 0.9
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_copies_among_honest_samples_are_named(share):
+    model = Gaussian(DIGITS.spec)
+    learn(model, TRAIN, None, 0)
+    honest = model.sample(400 - int(400 * share), generator=generator_of())
+    found = flags(torch.cat([copies(int(400 * share)), honest]), alarms=(COPIED,))
+    assert found["copied"].value == pytest.approx(share, abs=0.02)
+
+
+def test_a_lost_class_is_named():
+    samples = DIGITS.train.x[DIGITS.train.y != 7].repeat(2, 1, 1, 1)
+    assert "class 7" in flags(samples, alarms=(MISSING,))["missing"].note
+
+
+def test_lost_modes_of_points_are_named():
+    angle = torch.atan2(RING.train.x[:, 1], RING.train.x[:, 0])
+    found = flags(RING.train.x[angle > 0], RING, alarms=(MISSING,))
+    assert found["missing"].value == pytest.approx(3 / 8, abs=0.05)
+
+
+def test_what_lies_off_the_data_misses_nothing():
+    noise = torch.randint(17, (1000, 1, 8, 8), generator=generator_of()).to(torch.uint8)
+    [score] = MISSING.scores(Evidence(DIGITS.spec, TRAIN, DIGITS.test.x, noise))
+    assert score.flag is None
+    assert "off the data" in score.note
+
+
+def test_repeated_samples_are_named():
+    found = flags(copies(20).repeat(50, 1, 1, 1), alarms=(REPEATED,))
+    assert found["repeated"].value == 1.0
+
+
+def test_reproduced_test_rows_are_named():
+    assert flags(DIGITS.test.x, alarms=(REPRODUCED,))["reproduced"].flag == "test rows"
+
+
+@pytest.mark.parametrize("n", [10, 300])
+def test_rows_that_repeat_by_chance_are_no_copies(n):
+    """Fresh draws of the truth, where every row was there before."""
+    bits = torch.randint(2, (3 * n, 6), generator=generator_of()).to(torch.uint8)
+    evidence = Evidence(Spec((6,), levels=2), bits[:n], bits[n : 2 * n], bits[2 * n :])
+    assert not [s for m in ALARMS for s in m.scores(evidence) if s.flag]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fresh_draws_of_the_truth_raise_nothing(seed):
+    fresh = load_data("ring8", n=2500, seed=100 + seed).train.x
+    assert flags(fresh, RING) == {}
+
+
+def test_honest_digits_raise_nothing():
+    assert flags(DIGITS.val.x) == {}
+    model = Discriminant(DIGITS.spec)
+    model.passes(Work(Batch(TRAIN, DIGITS.train.y)))
+    assert flags(model.sample(1000, generator=generator_of())) == {}
+
+
+def test_the_references_show_what_alarms_see():
+    noisy = Copycat(DIGITS.spec, noise=0.05)
+    collapsed = Copycat(DIGITS.spec, share=0.1)
+    for model in (noisy, collapsed):
+        learn(model, TRAIN, None, 0)
+    assert flags(noisy.sample(500, generator=generator_of()))["copied"].flag == "copies"
+    assert "missing" in flags(collapsed.sample(500, generator=generator_of()))
+
+
+def test_a_noisy_copycat_keeps_to_the_levels():
+    model = Copycat(DIGITS.spec, noise=0.5)
+    learn(model, TRAIN, None, 0)
+    DIGITS.spec.check(model.sample(50, generator=generator_of()))
+
+
+@pytest.mark.parametrize(("hits", "n", "usual", "m"), [(5, 20, 1, 30), (0, 4, 3, 9), (7, 7, 0, 7)])
+def test_more_often_is_fishers_test(hits, n, usual, m):
+    found = more_often(torch.arange(n) < hits, torch.arange(m) < usual)
+    table = [[hits, n - hits], [usual, m - usual]]
+    assert found == pytest.approx(stats.fisher_exact(table, "greater").pvalue)
+
+
+def test_what_chance_explains_is_taken_off():
+    assert explained(0.75, 0.5) == 0.5
+    assert explained(0.1, 0.2) == 0.0
+    assert explained(1.0, 1.0) == 0.0
+
+
+def test_every_pose_keeps_the_shape():
+    x = torch.rand(3, 2, 9, 8)
+    assert {pose(x).shape for pose in POSES} == {x.shape}
