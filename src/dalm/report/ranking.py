@@ -35,8 +35,8 @@ DISQUALIFYING = {
     "test rows": "it reproduces test data",
     "repeats": "it repeats itself",
 }
-"""Alarms with which a model does not compete on samples: what they name makes samples look good, but
-not held-out likelihood.
+"""Alarms with which a model does not compete on samples: what they name makes samples look good,
+but not held-out likelihood.
 """
 
 
