@@ -60,10 +60,12 @@ class Setting(NamedTuple):
 
 SETTINGS = (
     Setting(500, 8),
+    Setting(500, 8, 0.1),
     Setting(500, 8, 0.3, 1.2),
     Setting(500, 32),
     Setting(500, 32, 0.2, 1.1),
     Setting(180, 32, 0.2, 1.1),
+    Setting(180, 64, 0.2, 1.1),
 )
 SMALLER = (
     Setting(200, 2, 0.5, 0.8),

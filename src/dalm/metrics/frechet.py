@@ -11,7 +11,7 @@ says how large it is, and the score is extrapolated to n = ∞ (Chong & Forsyth 
     2 F(n) - mean F(n/2)
 
 over 25 cuts of both sets into halves. It may fall below 0, as an unbiased estimate of 0 must.
-Interval: ± 2.06 standard errors from the same cuts, both sets redrawn (`halves`).
+Interval: from the same cuts, both sets redrawn (`halves`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from dalm.errors import DalmError
-from dalm.metrics.halves import T95, cuts, error_of_distance
-from dalm.metrics.intervals import around
+from dalm.metrics.halves import cuts, interval_of_distance
 from dalm.metrics.measure import Measure
 from dalm.records.score import Score
 
@@ -94,11 +93,11 @@ def frechet(fake: Tensor, real: Tensor, *, features: str | None = None, seed: in
     plain = _distance(fake, real)
     first, second = _of_halves(fake, real, seed)
     value = 2 * plain - ((first + second) / 2).mean().item()
-    interval = around(value, error_of_distance(first, second).item(), T95)
+    interval = interval_of_distance(value, plain, first, second)
     note = f"{plain:.4g} before the bias of {len(fake)} and {len(real)} rows was taken off"
-    if smaller < ROWS_A_FEATURE * d:
-        note += f"; so few rows for {d} features leave a part of it"
-    return FRECHET.score(interval, n=smaller, features=features, note=note)
+    few = f"{smaller} rows are too few to take the bias off in {d} dimensions"
+    why = few if smaller < ROWS_A_FEATURE * d else None
+    return FRECHET.score(interval, n=smaller, features=features, note=note, unreliable=why)
 
 
 def _of_halves(fake: Tensor, real: Tensor, seed: int) -> tuple[Tensor, Tensor]:

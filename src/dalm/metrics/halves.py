@@ -5,22 +5,31 @@ They are independent draws at half the size, so where a variance falls as 1/n
 
     E (f₁ - f₂)² / 4 = Var f,
 
-averaged over cuts (half-sampling; McCarthy 1969, Politis & Romano 1994). A squared distance between
-equal distributions is degenerate: V₁/n vanishes, V₂/n² is left, and the same average gives V₁/n +
-2 V₂/n². The cuts of one pair of sets move (f₁ + f₂)/2 by V₂/n² alone, so for such statistics
+averaged over cuts (half-sampling; McCarthy 1969, Politis & Romano 1994). A bootstrap redraws rows
+twice, which no distance between neighbours survives; halves do not.
 
-    Var f = E (f₁ - f₂)² / 4 - Var (f₁ + f₂)/2.
+A squared distance D between equal distributions is degenerate: its variance V₁(D)/n vanishes with
+D, V₂/n² is left. The cuts of one pair of sets move (f₁ + f₂)/2 by V₂/n² alone, and (f₁ - f₂)²/4 has
+the expectation V₁/n + 2 V₂/n². V₁ grows as D does, so an interval with the variance at the estimate
+would be short where the estimate is by chance small. Instead the interval holds all t ≥ 0 for which
+the estimate is likely, as Wilson's does for shares:
 
-A bootstrap redraws rows twice, which no distance between neighbours survives; halves do not.
+    |estimate - t| ≤ 2.06 sqrt(V₂/n² + c t).
+
+c is E (f₁ - f₂)²/4 over the distance before its bias was taken off, both of which vary together;
+but at least (E (f₁ - f₂)²/4 - 2 V₂/n²) over the estimate, where that is surely above 0.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from dalm.metrics.intervals import Interval
 
 CUTS = 25
 T95 = 2.0595385527532946
@@ -73,19 +82,31 @@ def error(first: Tensor, second: Tensor) -> Tensor:
     return _odd(first, second).sqrt()
 
 
-def error_of_distance(first: Tensor, second: Tensor) -> Tensor:
-    """Standard error of a squared distance, which is degenerate where the distributions agree.
+def interval_of_distance(value: float, plain: float, first: Tensor, second: Tensor) -> Interval:
+    """The interval of a squared distance that is free of bias, and may be below 0.
 
     Args:
-        first: the distances of the first halves, (cuts, ...).
+        value: the estimate.
+        plain: the distance with its bias, at least 0.
+        first: the distances of the first halves, (cuts,).
         second: the same of the second halves.
 
-    >>> error_of_distance(torch.tensor([1.0, 3.0]), torch.tensor([3.0, 1.0]))
-    tensor(1.)
+    >>> halves = torch.tensor([[1.0, 3.0, 2.0], [3.0, 1.0, 2.5]])
+    >>> [round(end, 2) for end in interval_of_distance(1.9, 2.0, *halves)]
+    [1.9, 0.78, 4.48]
     """
-    even = ((first + second) / 2).var(0)
-    # The quadratic part alone is at least there, whatever chance makes of the difference.
-    return torch.maximum(_odd(first, second) - even, even).sqrt()
+    odd = _odd(first, second).item()
+    even = ((first + second) / 2).var(0).item() * (1 + 1 / len(first))
+    least = T95 * math.sqrt(even)
+    growth = odd / plain if plain > 0 else 0.0
+    if value > least:
+        growth = max(growth, (odd - 2 * even) / value)
+
+    middle = value + T95**2 * growth / 2
+    root = T95 * math.sqrt(max(0.0, even + growth * value + T95**2 * growth**2 / 4))
+    low = middle - root if value > least else value - least
+    high = middle + root if value > -least else value + least
+    return Interval(value, min(low, value), max(high, value))
 
 
 def _odd(first: Tensor, second: Tensor) -> Tensor:

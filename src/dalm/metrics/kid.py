@@ -5,8 +5,8 @@
 
 Bińkowski et al. 2018 (there in the Inception space as KID), Gretton et al. 2012. Unit: that of the
 kernel. Lower is better; its expectation is 0 when the distributions agree, so it may be negative.
-Interval: ± 2.06 standard errors from 25 cuts of both sets into halves (`halves`), near 0 too, where
-the statistic is degenerate and a jackknife or a bootstrap errs.
+Interval: from 25 cuts of both sets into halves (`halves`), near 0 too, where the statistic is
+degenerate and a jackknife or a bootstrap errs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from dalm.errors import DalmError
-from dalm.metrics.halves import T95, cuts, error_of_distance
-from dalm.metrics.intervals import around
+from dalm.metrics.halves import cuts, interval_of_distance
 from dalm.metrics.measure import Measure
 from dalm.records.score import Score
 
@@ -68,14 +67,14 @@ def kid(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int = 
         in_x += [torch.zeros(m).index_fill(0, half.fake, 1) for half in pair]
         in_y += [torch.zeros(n).index_fill(0, half.real, 1) for half in pair]
 
-    of_all, *of_halves = _mmd(x, torch.stack(in_x, 1).double(), y, torch.stack(in_y, 1).double())
-    halves = torch.stack(of_halves)
-    interval = around(of_all.item(), error_of_distance(halves[::2], halves[1::2]).item(), T95)
+    mmd, biased = _mmd(x, torch.stack(in_x, 1).double(), y, torch.stack(in_y, 1).double())
+    value, plain = mmd[0].item(), biased[0].item()
+    interval = interval_of_distance(value, plain, mmd[1::2], mmd[2::2])
     return KID.score(interval, n=min(m, n), features=features)
 
 
-def _mmd(x: Tensor, in_x: Tensor, y: Tensor, in_y: Tensor) -> Tensor:
-    """MMD² of each of S pairs of subsets, (S,), from sums of the kernel over their rows.
+def _mmd(x: Tensor, in_x: Tensor, y: Tensor, in_y: Tensor) -> tuple[Tensor, Tensor]:
+    """MMD² of each of S pairs of subsets, (S,): unbiased, and with pairs of a row and itself.
 
     Args:
         x: (m, d).
@@ -85,10 +84,13 @@ def _mmd(x: Tensor, in_x: Tensor, y: Tensor, in_y: Tensor) -> Tensor:
     """
     m = in_x.sum(0)
     n = in_y.sum(0)
-    xx = _sums(x, in_x, x, in_x) - _kernel_diagonal(x) @ in_x
-    yy = _sums(y, in_y, y, in_y) - _kernel_diagonal(y) @ in_y
-    xy = _sums(x, in_x, y, in_y)
-    return xx / (m * (m - 1)) + yy / (n * (n - 1)) - 2 * xy / (m * n)
+    of_x = _kernel_diagonal(x) @ in_x
+    of_y = _kernel_diagonal(y) @ in_y
+    xx = _sums(x, in_x, x, in_x)
+    yy = _sums(y, in_y, y, in_y)
+    between = 2 * _sums(x, in_x, y, in_y) / (m * n)
+    unbiased = (xx - of_x) / (m * (m - 1)) + (yy - of_y) / (n * (n - 1)) - between
+    return unbiased, xx / m**2 + yy / n**2 - between
 
 
 def _sums(x: Tensor, in_x: Tensor, y: Tensor, in_y: Tensor) -> Tensor:
