@@ -9,13 +9,23 @@ import torch
 
 from dalm.core import Estimator, Generative, Learner
 from dalm.data import Data
-from dalm.train.budget import budget_to_steps
+from dalm.train.budget import Plan, budget_to_steps
 from dalm.train.estimation import seen
 from dalm.train.group import Group
 from dalm.train.options import FitOptions, with_recipe
 from dalm.train.state import resolved_players
 
-STAGE_FACTS = ("steps", "batch_size", "lr", "validations", "snapshots", "precision")
+STAGE_FACTS = (
+    "steps",
+    "plan",
+    "batch_size",
+    "lr",
+    "validations",
+    "validation_rows",
+    "snapshots",
+    "precision",
+    "cpu_threads",
+)
 """What a run notes of each of several stages; of a single one, `fit` says it."""
 
 
@@ -50,8 +60,8 @@ def learner_of(family: Generative, index: int) -> Learner:
 
 def adapt_stage(
     family: Generative, data: Data, options: FitOptions, index: int, group: Group
-) -> FitOptions:
-    """Let a learner take units and scales from the data; its options with a number of steps.
+) -> Plan:
+    """Let a learner take units and scales from the data; its plan, with a number of steps.
 
     Args:
         family: the whole model.
@@ -109,6 +119,7 @@ def noted_options(
     stages = family.stages()
     if len(stages) == 1:
         return options
-    known = {name: meta["stages"][index][name] for name in STAGE_FACTS}
+    noted = meta["stages"][index]
+    known = {name: noted[name] for name in STAGE_FACTS if name in noted}
     shared = share_of(options, len(stages))
     return with_recipe(shared, learner_of(family, index), rows).replace(seconds=None, **known)
