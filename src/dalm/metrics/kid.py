@@ -61,15 +61,16 @@ def kid(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int = 
             f"the kernel distance needs at least {FEWEST_ROWS} rows in each set, got {m} samples "
             f"and {n} held-out"
         )
-    x, in_x = fake.double(), [torch.ones(m)]
-    y, in_y = real.double(), [torch.ones(n)]
+    x = fake.double()
+    y = real.double()
+    in_x = [torch.ones(m)]
+    in_y = [torch.ones(n)]
     for pair in cuts(m, n, seed=seed):
         in_x += [torch.zeros(m).index_fill(0, half.fake, 1) for half in pair]
         in_y += [torch.zeros(n).index_fill(0, half.real, 1) for half in pair]
 
     mmd, biased = _mmd(x, torch.stack(in_x, 1).double(), y, torch.stack(in_y, 1).double())
-    value, plain = mmd[0].item(), biased[0].item()
-    interval = interval_of_distance(value, plain, mmd[1::2], mmd[2::2])
+    interval = interval_of_distance(mmd[0].item(), biased[0].item(), mmd[1::2], mmd[2::2])
     return KID.score(interval, n=min(m, n), features=features)
 
 

@@ -134,7 +134,8 @@ def prdc(
     y = real.double() - centre
     values = _figures(x, y, k).tolist()
     errors = _errors(x, y, k, seed)
-    m, n = len(x), len(y)
+    m = len(x)
+    n = len(y)
     thickness = around(values[2], errors[2], T95)
     return PRDC(
         precision=PRECISION.score(_share(values[0], errors[0], m), n=m, features=features),

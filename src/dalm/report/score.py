@@ -12,6 +12,8 @@ from dalm.records.score import TITLES, find_score, score_records
 
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
+Finding = tuple[str, str]
+"""A heading, and sentences."""
 
 LIKELIHOODS = ("bits_per_dim", "importance_bits_per_dim")
 SIGNS = {"bound": "≤ ", "estimate": "≈ "}

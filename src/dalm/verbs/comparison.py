@@ -130,8 +130,7 @@ def compare(
             "compare fits one family after another in one process; start it without "
             "torchrun, or fit a single family by several processes"
         )
-    if not isinstance(seeds, int) or seeds < 1:
-        raise DalmError(f"seeds is how often each row is fitted, 1 or more; got {seeds!r}")
+    _check_seeds(seeds)
     loaded = data_of(data, values["data"])
     _check_classes(loaded, conditional)
     entrants = [*_models(families), *REFERENCE_ENTRANTS]
@@ -153,6 +152,11 @@ def compare(
             board["codecs"] = codecs(loaded, runs=folder).to_json()
         write_scoreboard(folder, board)
     return Scoreboard(folder, report([folder]), board)
+
+
+def _check_seeds(seeds: int) -> None:
+    if not isinstance(seeds, int) or seeds < 1:
+        raise DalmError(f"seeds is how often each row is fitted, 1 or more; got {seeds!r}")
 
 
 def _check_classes(data: Data, conditional: bool) -> None:
