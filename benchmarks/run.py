@@ -20,6 +20,7 @@ ORDER = (
     "kill",
     "processes",
     "folder",
+    "coverage",
     "quality",
     "coders",
     "craystack",

@@ -37,6 +37,7 @@ RECORD = {"metric", "split", "subset", "value", "low", "high", "n", "unit", "dir
     "features",
     "unranked",
     "checked",
+    "unreliable",
     "title",
     "label",
     "flag",
@@ -203,7 +204,7 @@ def test_score_adds_metrics_and_a_gallery(here, capsys):
     assert main(["score", "vae"]) == 0
     assert "bits" in capsys.readouterr().out
     after = listing(here / "vae")
-    assert set(after) - set(before) == {"metrics.json", "gallery.npz"}
+    assert set(after) - set(before) == {"metrics.json", "scores.npz", "gallery.npz"}
     assert {name: after[name] for name in before} == before, "scoring changed the run"
     found = json.loads(Path("vae/metrics.json").read_text())
     assert found["likelihood"] == "bound"

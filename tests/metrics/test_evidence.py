@@ -11,7 +11,7 @@ import dalm
 from dalm.core import Spec
 from dalm.errors import DalmError
 from dalm.metrics import evaluate, prdc
-from dalm.metrics.evidence import Evidence, even_rows, random_rows
+from dalm.metrics.evidence import Evidence, even_places, random_rows
 from dalm.models import VAE, Gaussian
 
 POINTS = Spec((2,))
@@ -50,10 +50,10 @@ def test_evidence_of_one_model_is_not_that_of_another() -> None:
 # Rows
 
 
-def test_even_rows_are_those_of_a_split() -> None:
+def test_even_places_are_those_of_a_split() -> None:
     split = dalm.load_data("ring8", n=200).test
     for limit in (1, 7, len(split) - 1, len(split), 10**6):
-        assert torch.equal(even_rows(split.x, limit), split.subset(limit).x)
+        assert torch.equal(split.x[even_places(len(split), limit)], split.subset(limit).x)
 
 
 def test_random_rows_repeat_with_their_seed_and_hold_no_row_twice() -> None:

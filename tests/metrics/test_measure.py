@@ -43,6 +43,7 @@ KEYS = {
     "label",
     "flag",
     "note",
+    "unreliable",
 }
 SCORE = functools.partial(Score, metric="bits", n=5, unit="bits/dim", direction="lower")
 

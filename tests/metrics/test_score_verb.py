@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from draws import number
 import dalm
 from dalm.data import Data
 from dalm.errors import DalmError
-from dalm.records.score import Score, score_records
+from dalm.records import RunFolder
+from dalm.records.score import Score, find_score, score_records
 from dalm.train import Run
 from dalm.verbs.scores import Scores
 
@@ -37,7 +39,7 @@ def test_scores_are_found_by_name_and_counted(scores: Scores, data: Data) -> Non
     assert scores["bits_per_dim"].n == len(data.test)
     assert "kid" in scores
     assert "fid" not in scores
-    assert len(scores) == len(list(scores)) == 14
+    assert len(scores) == len(list(scores)) == 14 + 8, "those that choose, on validation too"
     with pytest.raises(DalmError, match="Did you mean 'kid'"):
         scores["fid"]
 
@@ -48,7 +50,8 @@ def test_the_file_holds_the_list_of_records(scores: Scores, run: Run) -> None:
     assert kept == scores.to_json()
     assert kept["format"] == 2
     assert kept["scores"] == [score.to_json() for score in scores] == score_records(kept)
-    assert {record["split"] for record in kept["scores"]} == {"test"}
+    splits = [record["split"] for record in kept["scores"]]
+    assert splits == ["test"] * 14 + ["val"] * 8
     names = [record["metric"] for record in kept["scores"]]
     assert names[:2] == ["bits_per_dim", "frechet"]
     assert all(record["title"] for record in kept["scores"])
@@ -60,14 +63,14 @@ def test_the_file_holds_the_list_of_records(scores: Scores, run: Run) -> None:
 def test_scores_print_as_a_table(scores: Scores) -> None:
     headings, *lines = repr(scores).splitlines()
     assert headings.split() == ["score", "value", "unit", "label", "n", "remark"]
-    assert len(lines) == len(scores)
+    assert len(lines) == 14, "those on test data"
     score = scores["bits_per_dim"]
     title, value, sign, half = lines[0].split()[:4]
     assert (title, sign) == ("bits/dim", "±")
     assert float(value) == pytest.approx(number(score.value), abs=number(score.high) / 100)
     assert float(half) == pytest.approx(number(score.high) - number(score.value), rel=0.05)
     assert len(value) == len(half), "the value has the digits that its interval allows"
-    assert scores._repr_html_().count("<tr>") == len(scores) + 1
+    assert scores._repr_html_().count("<tr>") == 14 + 1
 
 
 def test_the_table_gives_reasons_and_flags() -> None:
@@ -103,3 +106,22 @@ def test_a_proof_outlives_a_new_score(run: Run, data: Data, format_of_before: in
     assert json.loads(scores.path.read_text())["scores"][-1] == record
     run.keep_scores({"scores": [], "format": 2})
     assert "proof" not in dalm.score(run, data).to_json()
+
+
+def test_the_bits_of_each_row_are_kept_and_their_mean_is_the_score(
+    scores: Scores, run: Run
+) -> None:
+    each = RunFolder(run.path).each
+    for split in ("test", "val"):
+        record = find_score(score_records(scores.to_json()), "bits_per_dim", split)
+        assert each[f"bits_per_dim.{split}"].mean() == pytest.approx(record["value"])
+        assert list(each[f"bits_per_dim.{split}.rows"]) == list(range(record["n"]))
+
+
+def test_an_edited_file_of_rows_is_not_believed(scores, run, tmp_path):
+    shutil.copytree(run.path, copy := tmp_path / "run")
+    assert RunFolder(copy).each
+    (copy / "scores.npz").write_bytes(b"PK" + (copy / "scores.npz").read_bytes()[2:-1])
+    assert RunFolder(copy).each == {}
+    (copy / "scores.npz").unlink()
+    assert RunFolder(copy).each == {}

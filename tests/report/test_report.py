@@ -38,7 +38,8 @@ from dalm.report.board import read_board
 from dalm.report.curves import losses, players
 from dalm.report.figures import scatter
 from dalm.report.images import grid, to_images
-from dalm.report.score import best, columns, value
+from dalm.report.ranking import best
+from dalm.report.score import columns, value
 from dalm.report.verdict import verdict
 
 GREY = {"shape": [1, 8, 8], "levels": 17, "classes": 10}
@@ -51,16 +52,8 @@ def metric(
     value: float | None, half: float = 0.0, direction: Any = "lower", **more: Any
 ) -> dict[str, Any]:
     low, high = (value - half, value + half) if value is not None else (None, None)
-    usual = {
-        "n": 500,
-        "unit": "",
-        "features": None,
-        "label": None,
-        "flag": None,
-        "note": "",
-        "unranked": "",
-        "checked": None,
-    }
+    usual: dict[str, Any] = dict.fromkeys(("features", "label", "flag", "unreliable", "checked"))
+    usual |= {"n": 500, "unit": "", "note": "", "unranked": ""}
     return {"value": value, "low": low, "high": high, "direction": direction, **usual, **more}
 
 
@@ -73,6 +66,7 @@ SCORES = {
     "samples_per_second": 890.0,
     "seed": 0,
     "machine": {},
+    "each": None,
     "scores": [
         {"metric": "bits_per_dim", "title": "bits/dim", "split": "test", "subset": None}
         | metric(1.74, 0.04, label="exact", unit="bits/dim")
@@ -308,6 +302,9 @@ def printed(rows: list[dict[str, Any]], width: int = 120) -> str:
         "images",
         "markup",
         "score",
+        "paired",
+        "ranking",
+        "winners",
         "verdict",
         "table",
     ],
@@ -367,9 +364,9 @@ def test_verdict_uses_the_figures() -> None:
         found[heading] = found.get(heading, "") + sentence
 
     assert found["Best density"].startswith("pixelcnn: 1.74 ± 0.04 bits/dim")
-    assert "interval of gaussian overlaps" in found["Best density"]
-    assert found["Bound"].startswith("vae: ≤ 2.01 ± 0.05")
-    assert "not ranked" in found["Bound"]
+    assert "Chosen among 4 models by this very figure" in found["Best density"]
+    assert "between it and gaussian (by their 95 % intervals)." in found["Best density"]
+    assert "Of vae (≤ 2.01 ± 0.05) only a bound is known" in found["Best density"]
     assert "kde (1.95 ± 0.04)" in found["No better than a reference"]
     assert found["Best samples"].startswith("vae: Fréchet distance 4.0 ± 0.5")
     assert "real data score 1.1 ± 0.2." in found["Best samples"]
@@ -454,16 +451,19 @@ def test_a_bound_below_the_best_exact_value_wins() -> None:
         row("vae", metric(1.5, 0.01, label="bound")),
     ]
 
-    assert "it is the better density" in dict(verdict(rows))["Bound"]
+    found = dict(verdict(rows))["Best density"]
+    assert found.startswith("vae: ≤ 1.500 ± 0.010 bits/dim")
+    assert "it is the better density" in found
 
 
-def test_best_never_ranks_exact_values_with_bounds_nor_copies_with_models() -> None:
+def test_best_is_the_lowest_bound_or_exact_value_of_models_that_do_not_copy() -> None:
     exact = [row(name, metric(bits, label="exact")) for name, bits in (("a", 2.0), ("b", 1.9))]
     bounds = [row(name, metric(bits, label="bound")) for name, bits in (("c", 1.0), ("d", 1.1))]
     reference = row("r", metric(0.5, label="exact"), reference=True)
 
-    assert best([*exact, *bounds, reference], "bits_per_dim") == [1, 2]
-    assert best(bounds[:1] + exact[:1], "bits_per_dim") == []
+    assert best([*exact, *bounds, reference], "bits_per_dim") == [2]
+    assert best(exact[:1] + bounds[:1], "bits_per_dim") == [1]
+    assert best(bounds[:1] + [reference], "bits_per_dim") == []
     assert best(BOARD_ROWS, "frechet") == [3]
 
 

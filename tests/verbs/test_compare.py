@@ -13,6 +13,7 @@ from tiny import listing
 
 import dalm
 from dalm.errors import DalmError
+from dalm.models import FAMILIES, REFERENCES
 from dalm.records import read_meta
 from dalm.verbs import report
 
@@ -169,3 +170,44 @@ def test_an_edited_scoreboard_is_not_reported(board):
         with pytest.raises(DalmError, match=r"scoreboard\.json was edited or damaged"):
             verb()
     assert listing(board) == before
+
+
+# Seeds
+
+
+def test_seeds_fit_each_row_again_but_closed_forms_once(tmp_path):
+    asked = ASKED | {"families": ["gaussian", "vae"], "seed": 3}
+    found = dalm.compare(DATA, out=tmp_path / "board", seeds=3, **asked)
+    row = found["vae"]
+    assert [fit["seed"] for fit in row["seeds"]] == [3, 4, 5]
+    assert [fit["run"] for fit in row["seeds"]] == ["vae", "vae-seed4", "vae-seed5"]
+    weights = {read_meta(found.path / fit["run"])["weights"] for fit in row["seeds"]}
+    assert len(weights) == 3
+    assert "seeds" not in found["gaussian"]
+    assert not (found.path / "gaussian-seed4").exists()
+    again = dalm.fit("vae", DATA, seed=4, steps=5, device="cpu", progress=False, out=tmp_path / "v")
+    assert again.meta["weights"] in weights
+
+
+def test_seeds_are_added_to_what_is_there_and_resumed(tmp_path, monkeypatch):
+    asked = ASKED | {"families": ["vae"], "out": tmp_path / "board"}
+    first = dalm.compare(DATA, **asked)
+    kept = (first.path / "vae/weights.safetensors").stat().st_mtime_ns
+    more = dalm.compare(DATA, resume=True, seeds=2, **asked)
+    assert [fit["run"] for fit in more["vae"]["seeds"]] == ["vae", "vae-seed1"]
+    assert (first.path / "vae/weights.safetensors").stat().st_mtime_ns == kept
+    with pytest.raises(DalmError, match="1 or more; got 0"):
+        dalm.compare(DATA, seeds=0, **asked | {"out": tmp_path / "none"})
+
+
+FIXED = [one for one in (*FAMILIES, *REFERENCES) if not getattr(one, "seeded", True)]
+
+
+@pytest.mark.parametrize("family", FIXED)
+def test_what_no_seed_changes_is_the_same_with_another(family, tmp_path):
+    assert len(FIXED) == 5
+    runs = [
+        dalm.fit(family(DATA.spec), DATA, seed=seed, out=tmp_path / str(seed), progress=False)
+        for seed in (0, 1)
+    ]
+    assert runs[0].meta["weights"] == runs[1].meta["weights"]

@@ -173,6 +173,8 @@ class Estimator(Generative):
 
     units: ClassVar[Mapping[str, str]] = {}
     """The unit of each number that a pass logs."""
+    seeded: ClassVar[bool] = True
+    """Whether another seed may give another model."""
 
     @abc.abstractmethod
     def passes(self, work: Work) -> Iterable[Mapping[str, float]]:

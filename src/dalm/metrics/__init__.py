@@ -7,6 +7,9 @@ its file and that tuple: columns, titles, explanations and refusals come from th
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from dataclasses import replace
+
 from torch import Tensor
 
 from dalm.core import Generative, Spec
@@ -18,7 +21,7 @@ from dalm.metrics.copying import COPYING
 from dalm.metrics.evidence import Evidence
 from dalm.metrics.frechet import FRECHET
 from dalm.metrics.kid import KID
-from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM
+from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM, rows_of
 from dalm.metrics.measure import Measure
 from dalm.metrics.missing import MISSING
 from dalm.metrics.neighbours import neighbours
@@ -81,6 +84,10 @@ def evaluate(
     features: str | FeatureSpace | None = None,
     seed: int = 0,
     limit: int = 10_000,
+    size: int | None = None,
+    split: str = "test",
+    choosing: bool = False,
+    each: MutableMapping[str, Tensor] | None = None,
     recorded: bool = False,
     classes: tuple[str, ...] = (),
     checked: tuple[str, str] | None = None,
@@ -90,8 +97,8 @@ def evaluate(
     Measures whose needs are not met are left out. A score that cannot be computed has no value, and
     the reason in its note.
 
-    Precision, recall, density and coverage use equally many samples and held-out rows; copies are
-    looked for among all training rows. Real vectors are first divided by the standard deviation of
+    All but the measures of copying use equally many samples and held-out rows; copies are looked
+    for among all training rows. Real vectors are first divided by the standard deviation of
     each entry in training, so that no unit of measurement decides a score; a feature space of the
     caller's own gets them as they are.
 
@@ -105,6 +112,11 @@ def evaluate(
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of bootstrap, clusters, classifier, subsets and the noise of bounds.
         limit: most samples and most held-out rows that are used.
+        size: most of each where as many of both are compared; see `Evidence`.
+        split: the part of the data that the held-out rows are.
+        choosing: only the measures that models are chosen by.
+        each: gets the bits per dimension of every row that was scored, and the places of these
+            rows, named as `dalm.records.each` says.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
         classes: names of the classes.
         checked: what speaks for an exact likelihood, and how that was found; see `Evidence`.
@@ -129,12 +141,17 @@ def evaluate(
         features=features,
         seed=seed,
         limit=limit,
+        size=size,
         recorded=recorded,
         classes=classes,
         checked=checked,
     )
-    computable = [measure for measure in MEASURES if measure.needs <= evidence.offers]
-    return [score for measure in computable for score in measure.scores(evidence)]
+    asked = [measure for measure in MEASURES if measure.chooses or not choosing]
+    computable = [measure for measure in asked if measure.needs <= evidence.offers]
+    scores = [score for measure in computable for score in measure.scores(evidence)]
+    if each is not None:
+        each.update({f"{name}.{split}{end}": x for (name, end), x in rows_of(evidence).items()})
+    return [replace(score, split=split) for score in scores]
 
 
 def meanings() -> dict[str, str]:

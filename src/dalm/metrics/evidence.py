@@ -52,6 +52,8 @@ class Evidence:
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of everything random in a measure.
         limit: most samples and most held-out rows that are used.
+        size: most of each in measures that compare as many of both, since these depend on how
+            many: the rows of a board should all use the same. `None` takes as many as there are.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
         classes: names of the classes.
         checked: what speaks for an exact likelihood, `"guarded"`, `"unchecked"` or `"impossible"`,
@@ -75,6 +77,7 @@ class Evidence:
     features: str | FeatureSpace | None = None
     seed: int = 0
     limit: int = 10_000
+    size: int | None = None
     recorded: bool = False
     classes: tuple[str, ...] = ()
     checked: tuple[str, str] | None = None
@@ -137,6 +140,16 @@ class Evidence:
         if not len(x):
             raise DalmError(f"there are no {name}")
 
+    def equally_many(self, samples: Tensor, heldout: Tensor) -> tuple[Tensor, Tensor]:
+        """As many rows of each, `size` at most, drawn at random.
+
+        Args:
+            samples: (m, ...).
+            heldout: (n, ...).
+        """
+        size = min(len(samples), len(heldout), self.size or self.limit)
+        return random_rows(samples, size, self.seed), random_rows(heldout, size, self.seed)
+
     @cached_property
     def plain_space(self) -> FeatureSpace:
         """The data's own numbers, real vectors in units of their spread in training."""
@@ -167,9 +180,7 @@ class Evidence:
     @cached_property
     def equal_vectors(self) -> tuple[Tensor, Tensor]:
         """As many features of each, (k, d)."""
-        fake, real = self.vectors
-        size = min(len(fake), len(real))
-        return random_rows(fake, size, self.seed), random_rows(real, size, self.seed)
+        return self.equally_many(*self.vectors)
 
     # Likelihood
 
@@ -185,9 +196,19 @@ class Evidence:
         return self.model
 
     @cached_property
+    def scored(self) -> Tensor:
+        """Places of the held-out rows whose log probability is taken, (n,)."""
+        return even_places(len(self.heldout), self.limit)
+
+    @cached_property
+    def tightened(self) -> Tensor:
+        """Places of the held-out rows that importance samples are spent on, (n,)."""
+        return even_places(len(self.heldout), IMPORTANCE_ROWS)
+
+    @cached_property
     def log_probs(self) -> Tensor:
         """Log probability of held-out rows in nats, (n,)."""
-        rows = even_rows(self.heldout, self.limit).split(SCORED_AT_ONCE)
+        rows = self.heldout[self.scored].split(SCORED_AT_ONCE)
         noise = self._noise(self.density)
         with torch.no_grad():
             return torch.cat([self.density.log_prob(x, generator=noise).cpu() for x in rows])
@@ -198,7 +219,7 @@ class Evidence:
         model = self.model
         if not isinstance(model, Bound):
             raise DalmError("the model is no bound that importance samples could tighten")
-        rows = even_rows(self.heldout, IMPORTANCE_ROWS).split(IMPORTANCE_AT_ONCE)
+        rows = self.heldout[self.tightened].split(IMPORTANCE_AT_ONCE)
         noise = self._noise(model)
         bounds = [
             model.importance_bound(x, samples=IMPORTANCE_SAMPLES, generator=noise) for x in rows
@@ -228,16 +249,17 @@ def random_rows(x: Tensor, limit: int, seed: int) -> Tensor:
     return x[order[:limit]]
 
 
-def even_rows(x: Tensor, limit: int) -> Tensor:
-    """At most `limit` rows, spread evenly, so that an order by class or by time does no harm.
+def even_places(n: int, limit: int) -> Tensor:
+    """At most `limit` of n places, spread evenly, so that an order by class or by time does no
+    harm.
 
     Args:
-        x: (N, ...).
-        limit: most rows.
+        n: how many there are.
+        limit: most places.
 
-    >>> even_rows(torch.arange(6), 3)
+    >>> even_places(6, 3)
     tensor([0, 2, 4])
     """
-    if len(x) <= limit:
-        return x
-    return x[torch.arange(limit) * len(x) // limit]
+    if n <= limit:
+        return torch.arange(n)
+    return torch.arange(limit) * n // limit

@@ -19,17 +19,19 @@ class Interval(NamedTuple):
     high: float
 
 
-def around(value: float, error: float) -> Interval:
+def around(value: float, error: float, quantile: float = Z95) -> Interval:
     """The value ± 1.96 standard errors.
 
     Args:
         value: the estimate.
         error: its standard error, at least 0.
+        quantile: standard errors in half the width, more than 1.96 where they are estimated from
+            little.
 
     >>> around(1.0, 0.0)
     Interval(value=1.0, low=1.0, high=1.0)
     """
-    half = Z95 * error
+    half = quantile * error
     return Interval(value, value - half, value + half)
 
 
@@ -49,6 +51,21 @@ def mean_interval(values: Tensor) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def median_interval(values: Tensor) -> Interval:
+    """Median of independent values, (B,), between order statistics that hold the true one with 95 %
+    or more, whatever the distribution: B/2 ± 1.96 sqrt(B)/2 of them lie below. Thompson 1936.
+
+    >>> import torch
+    >>> median_interval(torch.arange(101.0))
+    Interval(value=50.0, low=40.0, high=60.0)
+    """
+    ordered = values.double().sort().values
+    n = len(ordered)
+    below = max(0, math.floor(n / 2 - Z95 * math.sqrt(n) / 2))
+    middle = ordered.quantile(0.5).item()
+    return Interval(middle, ordered[below].item(), ordered[n - 1 - below].item())
+
+
 def share(hits: Tensor) -> float:
     """Share of true entries of a boolean (B,).
 
@@ -62,23 +79,50 @@ def share(hits: Tensor) -> float:
 def wilson_interval(hits: Tensor) -> Interval:
     """Share of true entries of a boolean (B,) with Wilson's score interval.
 
-    With p the share and z = 1.96, its ends are
+    >>> import torch
+    >>> [round(v, 4) for v in wilson_interval(torch.arange(10) < 0)]
+    [0.0, 0.0, 0.2775]
+    """
+    return share_interval(share(hits), len(hits))
+
+
+def share_interval(p: float, n: float, quantile: float = Z95) -> Interval:
+    """A share with Wilson's score interval. With z = 1.96, its ends are
 
         (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n).
 
     Wilson 1927.
 
-    >>> import torch
-    >>> [round(v, 4) for v in wilson_interval(torch.arange(10) < 0)]
-    [0.0, 0.0, 0.2775]
+    Args:
+        p: the share.
+        n: number of independent entries behind it; that of independent entries with the same
+            error where they are not (Kish 1965).
+        quantile: z.
+
+    >>> [round(v, 4) for v in share_interval(0.5, 10)]
+    [0.5, 0.2366, 0.7634]
     """
-    n = len(hits)
-    p = share(hits)
-    shrink = 1 + Z95**2 / n
-    middle = p + Z95**2 / (2 * n)
-    half = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
+    shrink = 1 + quantile**2 / n
+    middle = p + quantile**2 / (2 * n)
+    half = quantile * math.sqrt(p * (1 - p) / n + quantile**2 / (4 * n**2))
 
     low = (middle - half) / shrink
     high = (middle + half) / shrink
     # Rounding must not push an end past the share, or past 0 or 1.
     return Interval(p, max(0.0, min(p, low)), min(1.0, max(p, high)))
+
+
+def effective_size(p: float, error: float, n: int) -> float:
+    """How many independent entries give a share this standard error, at most n.
+
+    Args:
+        p: the share.
+        error: its standard error.
+        n: number of entries behind it.
+
+    >>> effective_size(0.5, 0.125, 100), effective_size(1.0, 0.0, 100)
+    (16.0, 100)
+    """
+    if error == 0 or p in (0.0, 1.0):
+        return n
+    return min(n, p * (1 - p) / error**2)

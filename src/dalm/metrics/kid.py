@@ -5,19 +5,17 @@
 
 Bińkowski et al. 2018 (there in the Inception space as KID), Gretton et al. 2012. Unit: that of the
 kernel. Lower is better; its expectation is 0 when the distributions agree, so it may be negative.
-Interval: ± 1.96 jackknife standard errors over both sets; near 0, where the statistic is
-degenerate, the jackknife errs on the wide side.
+Interval: from 25 cuts of both sets into halves (`halves`), near 0 too, where the statistic is
+degenerate and a jackknife or a bootstrap errs.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 
 from dalm.errors import DalmError
-from dalm.metrics.intervals import around
+from dalm.metrics.halves import cuts, interval_of_distance
 from dalm.metrics.measure import Measure
 from dalm.records.score import Score
 
@@ -29,24 +27,28 @@ KID = Measure(
     meaning="Distance between samples and held-out data through a kernel; about 0, even below, "
     "when they cannot be told apart.",
     needs={"samples", "features"},
-    compute=lambda evidence: kid(*evidence.vectors, features=evidence.space.name),
+    chooses=True,
+    compute=lambda evidence: kid(
+        *evidence.equal_vectors, features=evidence.space.name, seed=evidence.seed
+    ),
 )
 KERNEL_ROWS = 1024
 """Rows of a kernel matrix that are held at once."""
-FEWEST_ROWS = 3
-"""The jackknife leaves one out, and what remains must have pairs."""
+FEWEST_ROWS = 4
+"""A half must have pairs."""
 
 
-def kid(fake: Tensor, real: Tensor, *, features: str | None = None) -> Score:
+def kid(fake: Tensor, real: Tensor, *, features: str | None = None, seed: int = 0) -> Score:
     """Unbiased MMD² between samples and held-out data.
 
     Args:
         fake: features of samples, (m, d).
         real: features of held-out data, (n, d).
         features: name of the feature space.
+        seed: of the cuts behind the interval.
 
     Raises:
-        DalmError: fewer than 3 rows in either set.
+        DalmError: fewer than 4 rows in either set.
 
     >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
     >>> kid(x, x + 3).value > 1
@@ -61,30 +63,44 @@ def kid(fake: Tensor, real: Tensor, *, features: str | None = None) -> Score:
         )
     x = fake.double()
     y = real.double()
-    xx = _row_sums(x, x) - _kernel_diagonal(x)
-    yy = _row_sums(y, y) - _kernel_diagonal(y)
-    xy = _row_sums(x, y)
-    yx = _row_sums(y, x)
-    value = _mmd(xx.sum(), m, yy.sum(), n, xy.sum()).item()
+    in_x = [torch.ones(m)]
+    in_y = [torch.ones(n)]
+    for pair in cuts(m, n, seed=seed):
+        in_x += [torch.zeros(m).index_fill(0, half.fake, 1) for half in pair]
+        in_y += [torch.zeros(n).index_fill(0, half.real, 1) for half in pair]
 
-    # Jackknife: the statistic without each row, from the row sums alone.
-    without_x = _mmd(xx.sum() - 2 * xx, m - 1, yy.sum(), n, xy.sum() - xy)
-    without_y = _mmd(xx.sum(), m, yy.sum() - 2 * yy, n - 1, xy.sum() - yx)
-    variance = (m - 1) * without_x.var(correction=0) + (n - 1) * without_y.var(correction=0)
-    error = math.sqrt(variance.item())
-    return KID.score(around(value, error), n=min(m, n), features=features)
+    mmd, biased = _mmd(x, torch.stack(in_x, 1).double(), y, torch.stack(in_y, 1).double())
+    interval = interval_of_distance(mmd[0].item(), biased[0].item(), mmd[1::2], mmd[2::2])
+    return KID.score(interval, n=min(m, n), features=features)
 
 
-def _mmd(xx: Tensor, m: int, yy: Tensor, n: int, xy: Tensor) -> Tensor:
-    """MMD² from sums of the kernel over pairs of different rows."""
-    return xx / (m * (m - 1)) + yy / (n * (n - 1)) - 2 * xy / (m * n)
+def _mmd(x: Tensor, in_x: Tensor, y: Tensor, in_y: Tensor) -> tuple[Tensor, Tensor]:
+    """MMD² of each of S pairs of subsets, (S,): unbiased, and with pairs of a row and itself.
+
+    Args:
+        x: (m, d).
+        in_x: (m, S), one where a row is in a subset, else zero.
+        y: (n, d).
+        in_y: (n, S), likewise.
+    """
+    m = in_x.sum(0)
+    n = in_y.sum(0)
+    of_x = _kernel_diagonal(x) @ in_x
+    of_y = _kernel_diagonal(y) @ in_y
+    xx = _sums(x, in_x, x, in_x)
+    yy = _sums(y, in_y, y, in_y)
+    between = 2 * _sums(x, in_x, y, in_y) / (m * n)
+    unbiased = (xx - of_x) / (m * (m - 1)) + (yy - of_y) / (n * (n - 1)) - between
+    return unbiased, xx / m**2 + yy / n**2 - between
 
 
-def _row_sums(x: Tensor, y: Tensor) -> Tensor:
-    """Σ_j k(x_i, y_j) for each i."""
-    blocks = torch.split(x, KERNEL_ROWS)
-    sums = [(block @ y.T / x.shape[1] + 1).pow(3).sum(1) for block in blocks]
-    return torch.cat(sums)
+def _sums(x: Tensor, in_x: Tensor, y: Tensor, in_y: Tensor) -> Tensor:
+    """Σ_ij k(x_i, y_j) over the rows of each subset, (S,)."""
+    blocks = zip(torch.split(x, KERNEL_ROWS), torch.split(in_x, KERNEL_ROWS), strict=True)
+    sums = [
+        ((block @ y.T / x.shape[1] + 1).pow(3) @ in_y * inside).sum(0) for block, inside in blocks
+    ]
+    return torch.stack(sums).sum(0)
 
 
 def _kernel_diagonal(x: Tensor) -> Tensor:

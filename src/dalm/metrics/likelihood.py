@@ -4,9 +4,10 @@ held-out data.
     bits/dim = -E[log P(x)] / (dims ln 2)
 
 Shannon 1948. Unit: bits per dimension of the original data. Lower is better; for real data it is a
-density's and may be negative. Interval: mean ± 1.96 SE over the data. The label says whether log P
-is exact, a bound or an estimate; the three do not compare. With importance samples a bound is
-tightened (Burda et al. 2016).
+density's and may be negative. Interval: mean ± 1.96 SE over the data, marked where the tail of the
+costs is too heavy for it (`tails`); the note has the median with the interval of order statistics,
+which holds for every distribution (Thompson 1936). The label says whether log P is exact, a bound
+or an estimate. With importance samples a bound is tightened (Burda et al. 2016).
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from dataclasses import replace
 from torch import Tensor
 
 from dalm.metrics.evidence import Evidence
-from dalm.metrics.intervals import mean_interval
+from dalm.metrics.intervals import mean_interval, median_interval
 from dalm.metrics.measure import Measure
+from dalm.metrics.tails import is_heavy
 from dalm.records.score import Score
 
+COSTLIEST = 5
+"""Rows whose share of the costs is told."""
+MASS = 1e-6
+"""Nats by which rounding may raise a probability of 1."""
 RECORDED = "values that are recorded with a step have masses, and this is a density"
 
 
@@ -41,9 +47,6 @@ def _compute(evidence: Evidence, nats: Tensor, measure: Measure) -> Score:
     return score
 
 
-MASS = 1e-6
-"""Nats by which rounding may raise a probability of 1."""
-
 BITS_PER_DIM: Measure = Measure(
     name="bits_per_dim",
     title="bits/dim",
@@ -52,6 +55,7 @@ BITS_PER_DIM: Measure = Measure(
     meaning="How many bits a perfect coder with this model needs for each number of held-out data; "
     "lower is better.",
     needs={"likelihood"},
+    chooses=True,
     compute=lambda evidence: _compute(evidence, evidence.log_probs, BITS_PER_DIM),
 )
 IMPORTANCE_BITS_PER_DIM: Measure = Measure(
@@ -62,6 +66,7 @@ IMPORTANCE_BITS_PER_DIM: Measure = Measure(
     meaning="The same bound tightened with importance samples, nearer to the model's true "
     "likelihood.",
     needs={"bound"},
+    chooses=True,
     compute=lambda evidence: _compute(
         evidence, evidence.importance_bounds, IMPORTANCE_BITS_PER_DIM
     ),
@@ -94,11 +99,45 @@ def bits_per_dim(nats: Tensor, dims: int, label: str, measure: Measure = BITS_PE
         note = f"{undefined} of {n} log probabilities are NaN"
         return measure.score(None, n=n, label=label, note=note)
     if bits.isfinite().all():
-        return measure.score(mean_interval(bits), n=n, label=label)
+        why = f"{_heaviest(bits)}; {_median(bits)}" if is_heavy(bits) else None
+        return measure.score(
+            mean_interval(bits), n=n, label=label, note=_median(bits), unreliable=why
+        )
 
     zeros = int((bits == math.inf).sum())
     value = math.inf if zeros else -math.inf
     return measure.score(value, n=n, label=label, note=_why_infinite(bits, zeros))
+
+
+def rows_of(evidence: Evidence) -> dict[tuple[str, str], Tensor]:
+    """Bits per dimension of each row, and the places of the rows, by measure and ending of a name.
+
+    Args:
+        evidence: of one model; what was not computed is left out.
+    """
+    found: dict[tuple[str, str], Tensor] = {}
+    computed = vars(evidence)
+    for measure, nats, rows in (
+        (BITS_PER_DIM, "log_probs", "scored"),
+        (IMPORTANCE_BITS_PER_DIM, "importance_bounds", "tightened"),
+    ):
+        if nats in computed:
+            bits = -computed[nats].double().cpu() / (evidence.spec.dims * math.log(2))
+            found |= {(measure.name, ""): bits, (measure.name, ".rows"): computed[rows]}
+    return found
+
+
+def _median(bits: Tensor) -> str:
+    middle, low, high = median_interval(bits)
+    return f"median {middle:.4g} ({low:.4g} to {high:.4g})"
+
+
+def _heaviest(bits: Tensor) -> str:
+    """What the costliest rows carry of all that exceeds the median."""
+    excess = (bits - bits.median()).clamp(min=0)
+    carried = excess.topk(COSTLIEST).values.sum() / excess.sum()
+    n = len(bits)
+    return f"heavy tail, {COSTLIEST} of {n} rows carry {carried:.0%} of what exceeds the median"
 
 
 def _why_infinite(bits: Tensor, zeros: int) -> str:

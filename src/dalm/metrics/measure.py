@@ -24,6 +24,7 @@ class Measure:
         meaning: one plain sentence for a reader who does not know it.
         needs: what the evidence must offer; where it does not, the measure is left out.
         compute: evidence to a score, or to several: one for each class, column or split.
+        chooses: whether models are chosen by it, so that validation data are scored as well.
 
     >>> def most(evidence):
     ...     return LARGEST.score(evidence.sets.samples.max().item(), n=len(evidence.sets.samples))
@@ -40,6 +41,7 @@ class Measure:
     meaning: str
     needs: Set[Need]
     compute: Callable[[Evidence], Score | list[Score]]
+    chooses: bool = False
 
     def score(self, value: float | Interval | None, *, n: int, **facts: Any) -> Score:
         """A score of this measure.

@@ -13,8 +13,9 @@ includes its rim.
 - coverage: share of held-out balls with a sample inside; unit share, higher is better, 1 - Π_{i≤k}
   (N-i)/(2N-i) when they agree. Naeem et al. 2020.
 
-Intervals: Wilson's for the shares, ± 1.96 SE for density, over the set that is counted, with the
-other set held fixed.
+Intervals: standard errors from 25 cuts of both sets into halves (`halves`), so both are redrawn;
+Wilson's interval at the size that gives a share this error, ± 2.06 of them for density. All four
+depend on the number of rows: what is estimated is their expectation at this number.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from torch import Tensor
 
 from dalm.errors import DalmError
 from dalm.metrics.evidence import Evidence
-from dalm.metrics.intervals import mean_interval, wilson_interval
+from dalm.metrics.halves import T95, Pair, cuts, error
+from dalm.metrics.intervals import Interval, around, effective_size, share_interval
 from dalm.metrics.measure import Measure
 from dalm.records.score import Score
 
 NEIGHBOURS = 5
 BALL_ROWS = 1024
 """Rows of a distance matrix that are held at once."""
+HALF_ROWS = 500
+"""Most rows of a half: their figures cost a square of them."""
 
 
 class PRDC(NamedTuple):
@@ -45,7 +49,7 @@ class PRDC(NamedTuple):
 
 
 def _shared(evidence: Evidence) -> PRDC:
-    return prdc(*evidence.equal_vectors, features=evidence.space.name)
+    return prdc(*evidence.equal_vectors, features=evidence.space.name, seed=evidence.seed)
 
 
 PRECISION = Measure(
@@ -55,6 +59,7 @@ PRECISION = Measure(
     direction="higher",
     meaning="Share of samples that lie where held-out data lie: are they realistic?",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).precision,
 )
 RECALL = Measure(
@@ -64,6 +69,7 @@ RECALL = Measure(
     direction="higher",
     meaning="Share of held-out data that lie where samples lie: is every kind of datum produced?",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).recall,
 )
 DENSITY = Measure(
@@ -74,6 +80,7 @@ DENSITY = Measure(
     meaning="How thickly held-out data surround the samples; about 1 for samples as good as real "
     "data.",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).density,
 )
 COVERAGE = Measure(
@@ -84,11 +91,19 @@ COVERAGE = Measure(
     meaning="Share of held-out data that have a sample among their neighbours: does the model "
     "reach everywhere, and often enough?",
     needs={"samples", "features"},
+    chooses=True,
     compute=lambda evidence: evidence.once(_shared).coverage,
 )
 
 
-def prdc(fake: Tensor, real: Tensor, *, k: int = NEIGHBOURS, features: str | None = None) -> PRDC:
+def prdc(
+    fake: Tensor,
+    real: Tensor,
+    *,
+    k: int = NEIGHBOURS,
+    features: str | None = None,
+    seed: int = 0,
+) -> PRDC:
     """Precision, recall, density and coverage of samples against held-out data.
 
     The two sets should be of equal size: balls of a larger set are smaller, so recall and coverage
@@ -99,6 +114,7 @@ def prdc(fake: Tensor, real: Tensor, *, k: int = NEIGHBOURS, features: str | Non
         real: features of held-out data, (n, d).
         k: neighbours to the rim of a ball.
         features: name of the feature space.
+        seed: of the cuts behind the intervals.
 
     Raises:
         DalmError: k rows or fewer in either set.
@@ -114,18 +130,49 @@ def prdc(fake: Tensor, real: Tensor, *, k: int = NEIGHBOURS, features: str | Non
         )
     # Squared distances lose digits far from the origin.
     centre = real.double().mean(0)
-    balls = _count_balls(fake.double() - centre, real.double() - centre, k)
-
-    realistic = wilson_interval(balls.around_fake > 0)
-    produced = wilson_interval(balls.real_in_fake)
-    thickness = mean_interval(balls.around_fake / k)
-    covered = wilson_interval(balls.real_with_fake)
+    x = fake.double() - centre
+    y = real.double() - centre
+    values = _figures(x, y, k).tolist()
+    errors = _errors(x, y, k, seed)
+    m = len(x)
+    n = len(y)
+    thickness = around(values[2], errors[2], T95)
     return PRDC(
-        precision=PRECISION.score(realistic, n=len(fake), features=features),
-        recall=RECALL.score(produced, n=len(real), features=features),
-        density=DENSITY.score(thickness, n=len(fake), features=features),
-        coverage=COVERAGE.score(covered, n=len(real), features=features),
+        precision=PRECISION.score(_share(values[0], errors[0], m), n=m, features=features),
+        recall=RECALL.score(_share(values[1], errors[1], n), n=n, features=features),
+        density=DENSITY.score(thickness, n=m, features=features),
+        coverage=COVERAGE.score(_share(values[3], errors[3], n), n=n, features=features),
     )
+
+
+def _figures(x: Tensor, y: Tensor, k: int) -> Tensor:
+    """Precision, recall, density and coverage, (4,)."""
+    balls = _count_balls(x, y, k)
+    hits = (balls.around_fake > 0, balls.real_in_fake, balls.around_fake / k, balls.real_with_fake)
+    return torch.stack([hit.double().mean() for hit in hits])
+
+
+def _errors(x: Tensor, y: Tensor, k: int, seed: int) -> list[float]:
+    """Their standard errors with both sets redrawn."""
+    halves = []
+    for pair in cuts(len(x), len(y), most=HALF_ROWS, seed=seed):
+        halves.append([_figures(x[half.fake], y[half.real], _fewer(k, half)) for half in pair])
+    first, second = (torch.stack(figures) for figures in zip(*halves, strict=True))
+
+    smaller = min(len(x), len(y))
+    cut = min(smaller // 2, HALF_ROWS)
+    # Halves that were cut shorter vary more, by as much as they are shorter.
+    shorter = 2 * cut / (smaller - smaller % 2)
+    return (error(first, second) * shorter**0.5).tolist()
+
+
+def _fewer(k: int, half: Pair) -> int:
+    """Neighbours, or as many as a half has."""
+    return min(k, len(half.fake) - 1, len(half.real) - 1)
+
+
+def _share(p: float, error: float, n: int) -> Interval:
+    return share_interval(p, effective_size(p, error, n), T95)
 
 
 class _Balls(NamedTuple):

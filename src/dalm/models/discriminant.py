@@ -46,6 +46,7 @@ class Discriminant(Autoregressive, Estimator):
 
     family = "discriminant"
     year = 1936
+    seeded = False
     paper = "Fisher, The use of multiple measurements in taxonomic problems"
     likelihood = "exact"
     conditional = True

@@ -69,6 +69,7 @@ class Gaussian(Autoregressive, Estimator):
 
     family = "gaussian"
     year = 1809
+    seeded = False
     paper = "Gauss, Theoria motus; Murphy 2007, Conjugate Bayesian analysis of the Gaussian"
     likelihood = "exact"
     estimate: Literal["auto", "mle", "map"] = option(

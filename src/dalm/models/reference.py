@@ -37,6 +37,7 @@ class Copycat(Estimator):
 
     family = "copycat"
     year = 1956
+    seeded = False
     standardises = False
     paper = "the training set itself: a bootstrap sample"
 
@@ -105,6 +106,7 @@ class Histogram(Autoregressive, Completer, Estimator):
 
     family = "histogram"
     year = 1774
+    seeded = False
     paper = "Laplace, rule of succession"
     likelihood = "exact"
     bins: int = option("bins of a real entry", default=64, at_least=1)
@@ -191,6 +193,7 @@ class Noise(Autoregressive, Completer, Estimator):
 
     family = "noise"
     year = 1774
+    seeded = False
     paper = "Laplace, principle of indifference"
     likelihood = "exact"
 

@@ -22,6 +22,7 @@ from dalm.records.digest import (
     read_signed,
     with_digest,
 )
+from dalm.records.each import read_each
 from dalm.records.files import write
 from dalm.records.lines import read_lines
 from dalm.records.pictures import read_gallery, read_snapshots
@@ -78,6 +79,11 @@ class RunFolder:
     def scores(self) -> list[Json]:
         """The records of its scores, as `dalm.records.score.Score` writes them."""
         return score_records(self.metrics)
+
+    @cached_property
+    def each(self) -> dict[str, Array]:
+        """What each row scored, by measure and split; see `dalm.records.each`."""
+        return read_each(self.path, self.metrics.get("each"))
 
     @property
     def spec(self) -> Json:
@@ -252,5 +258,5 @@ def runs_below(folder: Path) -> list[Path]:
 
 def remove_scores(folder: Path) -> None:
     """Remove what was found of a run, since its weights are about to change."""
-    for name in ("metrics.json", "gallery.npz"):
+    for name in ("metrics.json", "scores.npz", "gallery.npz"):
         (folder / name).unlink(missing_ok=True)

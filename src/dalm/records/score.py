@@ -52,6 +52,7 @@ class Score:
         checked: of an exact likelihood what speaks for it: `"guarded"` by a quick check,
             `"unchecked"` or `"impossible"`.
         title: what a person calls the measure.
+        unreliable: why the interval does not hold, or `None` where nothing speaks against it.
 
     Raises:
         DalmError: NaN, a value outside its own interval, an unknown direction, or no value and no
@@ -78,6 +79,7 @@ class Score:
     unranked: str = ""
     checked: str | None = None
     title: str | None = None
+    unreliable: str | None = None
 
     def __post_init__(self) -> None:
         numbers = [v for v in (self.low, self.value, self.high) if v is not None]

@@ -113,6 +113,19 @@ def _comparison(folder: Path, check: Check) -> Board:
     )
 
 
+def with_each(folder: Path, row: Json) -> Json:
+    """A row and what each datum scored in its run, so that it can be compared with others.
+
+    Args:
+        folder: the comparison.
+        row: one of its rows.
+    """
+    try:
+        return row | {"each": RunFolder(folder / str(row.get("run"))).each}
+    except DalmError:
+        return row
+
+
 def _entry(folder: Path, row: Json, check: Check) -> Entry:
     path = folder / str(row["run"]) if row.get("run") else None
     if not path or not (path / "run.json").is_file():
@@ -120,7 +133,8 @@ def _entry(folder: Path, row: Json, check: Check) -> Entry:
 
     try:
         check(path)
-        return Entry(row, _open(path))
+        run = _open(path)
+        return Entry(row | {"each": run.each}, run)
     except DalmError as error:  # one damaged run must not lose the others
         reason = row.get("error") or str(error)
         return Entry(row | {"scores": [], "error": reason}, None)
@@ -164,6 +178,7 @@ def _row(run: RunFolder) -> Json:
         "error": _failure(run.path, meta),
         "likelihood": metrics.get("likelihood"),
         "scores": run.scores,
+        "each": run.each,
         "samples_per_second": metrics.get("samples_per_second"),
         "seconds": metrics.get("seconds", meta.get("seconds")),
         "parameters": metrics.get("parameters", meta.get("parameters")),

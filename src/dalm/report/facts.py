@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dalm.records.digest import Json, mapping
 
@@ -99,3 +100,19 @@ def unique(values: Iterable[str]) -> list[str]:
     ['b', 'a']
     """
     return list(dict.fromkeys(values))
+
+
+def name(row: Mapping[str, Any]) -> str:
+    """The row's name."""
+    return str(row.get("name", "unnamed"))
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listing(["a"]), listing(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from dalm.report.verdict import listing
+from dalm.report.facts import listing
 
 VOID = ("img", "meta")  # elements without an end tag
 

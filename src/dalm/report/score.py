@@ -9,26 +9,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dalm.records.score import TITLES, find_score, score_records
-from dalm.records.scoreboard import is_reference
 
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
+Finding = tuple[str, str]
+"""A heading, and sentences."""
 
 LIKELIHOODS = ("bits_per_dim", "importance_bits_per_dim")
 SIGNS = {"bound": "≤ ", "estimate": "≈ "}
 """A bound on the log-likelihood from below bounds the bits from above."""
+DOUBT = "?"
+"""Behind an interval that does not hold."""
 UNITS = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"))
 """From which count on, in what, and how it is called."""
 
 
-def record(row: Row, metric: str) -> Record | None:
-    """The row's score on the whole test split, if it has one.
+def record(row: Row, metric: str, split: str = "test") -> Record | None:
+    """The row's score on a whole split, if it has one.
 
     Args:
         row: of a scoreboard, of either format.
         metric: name of the measure.
+        split: the part of the data.
     """
-    return find_score(score_records(row), metric)
+    return find_score(score_records(row), metric, split)
 
 
 def number(score: Record | None, key: str = "value") -> float | None:
@@ -150,16 +154,55 @@ def value(score: Record | None, most: int = 6) -> tuple[str, str]:
 
 
 def phrase(row: Row, metric: str, most: int = 6) -> str:
-    """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`.
+    """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`, and a question mark where the
+    interval does not hold.
 
     Args:
         row: of a scoreboard.
         metric: name of the measure.
         most: decimal places, as in `value`.
     """
-    middle, half = value(record(row, metric), most)
+    score = record(row, metric)
+    middle, half = value(score, most)
     sign = "" if middle == "–" else SIGNS.get(label(row, metric), "")
-    return f"{sign}{middle} ± {half}" if half else f"{sign}{middle}"
+    doubt = DOUBT if score and score.get("unreliable") else ""
+    return f"{sign}{middle} ± {half}{doubt}" if half else f"{sign}{middle}"
+
+
+def seed_range(row: Row, metric: str) -> tuple[float, float] | None:
+    """The lowest and the highest value that fits with other seeds found on test data, if there are
+    any.
+
+    Args:
+        row: of a scoreboard.
+        metric: name of the measure.
+
+    >>> scores = [{"metric": "kid", "split": "test", "value": value} for value in (1.0, 3.0)]
+    >>> seed_range({"seeds": [{"scores": [score]} for score in scores]}, "kid")
+    (1.0, 3.0)
+    """
+    fits = row.get("seeds") or []
+    values = [number(record(fit, metric)) for fit in fits]
+    known = [value for value in values if value is not None]
+    return (min(known), max(known)) if len(known) > 1 else None
+
+
+def seeds_phrase(row: Row, metric: str, most: int = 6) -> str:
+    """The range between seeds in words, `1.70–1.78`, or nothing.
+
+    Args:
+        row: of a scoreboard.
+        metric: name of the measure.
+        most: decimal places, as in `value`.
+    """
+    ends = seed_range(row, metric)
+    if ends is None:
+        return ""
+    score = record(row, metric) or {}
+    half = ((number(score, "high") or 0) - (number(score, "low") or 0)) / 2
+    # As many digits as the row's own figure has.
+    low, high = (value({"value": v, "low": v - half, "high": v + half}, most)[0] for v in ends)
+    return f"{low}–{high}"
 
 
 def compact(count: object) -> str:
@@ -197,6 +240,21 @@ def badness(score: Record | None) -> float:
     return {"lower": middle, "higher": -middle}.get(str(direction), math.inf)
 
 
+def tightest(row: Row) -> str:
+    """The likelihood that says most of a row: of its bounds the lowest, on validation if it can.
+
+    >>> bits = {"bits_per_dim": {"value": 2.1, "direction": "lower"}}
+    >>> tighter = {"importance_bits_per_dim": {"value": 1.9, "direction": "lower"}}
+    >>> tightest({"metrics": bits}), tightest({"metrics": bits | tighter})
+    ('bits_per_dim', 'importance_bits_per_dim')
+    """
+    for split in ("val", "test"):
+        bits = {metric: badness(record(row, metric, split)) for metric in LIKELIHOODS}
+        if math.isfinite(min(bits.values())):
+            return min(bits, key=bits.__getitem__)
+    return LIKELIHOODS[0]
+
+
 def flags(row: Row) -> dict[str, str]:
     """The alarms a row raises, by metric.
 
@@ -210,56 +268,6 @@ def flags(row: Row) -> dict[str, str]:
 def copies(row: Row) -> bool:
     """Whether a metric says that the row's samples are copies of training data."""
     return "copies" in flags(row).values()
-
-
-def contenders(rows: Sequence[Row], metric: str) -> dict[str, list[Row]]:
-    """The models that can be ranked on a metric, best first, by likelihood label (other metrics:
-    one group).
-
-    Reference rows are not models. A model that copies does not compete on samples, where copying
-    wins; held-out likelihood it cannot cheat.
-
-    Args:
-        rows: of a scoreboard.
-        metric: name of the measure.
-    """
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if _competes(row, metric):
-            groups.setdefault(label(row, metric), []).append(row)
-    for group in groups.values():
-        group.sort(key=lambda row: (_doubtful(row, metric), badness(record(row, metric))))
-    return groups
-
-
-def _doubtful(row: Row, metric: str) -> bool:
-    """Whether nothing speaks for a likelihood, so that it ranks after those that were checked."""
-    return (record(row, metric) or {}).get("checked") == "unchecked"
-
-
-def _competes(row: Row, metric: str) -> bool:
-    if is_reference(row) or row.get("error") or (record(row, metric) or {}).get("unranked"):
-        return False
-    if metric not in LIKELIHOODS and copies(row):
-        return False
-    return math.isfinite(badness(record(row, metric)))
-
-
-def best(rows: Sequence[Row], metric: str) -> list[int]:
-    """Where in the rows the best values of a metric stand: one per likelihood label, and none
-    where only one row competes.
-
-    Args:
-        rows: of a scoreboard.
-        metric: name of the measure.
-    """
-    winners: list[Row] = []
-    for group in contenders(rows, metric).values():
-        least = badness(record(group[0], metric))
-        group = [row for row in group if not _doubtful(row, metric)] or group
-        if len(group) > 1:
-            winners += [row for row in group if badness(record(row, metric)) == least]
-    return [place for place, row in enumerate(rows) if any(row is winner for winner in winners)]
 
 
 def overlap(one: Record | None, other: Record | None) -> bool:

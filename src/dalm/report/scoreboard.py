@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dalm.records.score import score_records
 from dalm.records.scoreboard import is_reference
 from dalm.report.board import Board
 from dalm.report.facts import words
 from dalm.report.markup import Html, absent, section, tag
+from dalm.report.ranking import best
 from dalm.report.score import (
+    DOUBT,
     Row,
     arrow,
-    best,
     columns,
     compact,
     detail,
@@ -20,10 +22,17 @@ from dalm.report.score import (
     number,
     phrase,
     record,
+    seeds_phrase,
     title,
 )
 
 COSTS = {"parameters": "parameters", "seconds": "seconds to fit", "samples_per_second": "samples/s"}
+LEAD = (
+    "On test data; ± is half of a 95 % interval, were samples and test rows drawn anew and the "
+    "fitted model the same. Bold is the model that validation data choose, each by its tightest "
+    "likelihood: its figure on test data had no part in that. A bound ranks among exact values, "
+    "for the true value is at most this, and a model that copies does not compete on samples."
+)
 TIED = "\u00a0"
 """A space that does not break: an arrow stays with its word."""
 
@@ -43,13 +52,22 @@ def scoreboard(board: Board) -> Html:
         bodies.append(_reference_body(references, metrics, len(heads)))
 
     table = tag("table", tag("thead", tag("tr", *heads)), *bodies, class_="sortable")
-    lead = (
-        "On held-out data; ± is half of a 95 % interval. Bold is the best model of its column: "
-        "exact values and bounds are ranked apart, and a model that copies does not compete on "
-        "samples."
-    )
+    lead = LEAD + _counted(rows)
     scrolling = tag("div", table, class_="scroll")
     return section("Scoreboard", lead, scrolling, _gaps(board, metrics))
+
+
+def _counted(rows: Sequence[Row]) -> str:
+    """How many rows figures of samples are from, where it is the same number everywhere."""
+    sizes = [number(record(row, "frechet"), "n") for row in rows]
+    counts = {int(size) for size in sizes if size}
+    doubt = f" A “{DOUBT}” marks an interval that does not hold."
+    said = f" Samples meet as many test rows in every line: {words(sorted(counts))}."
+    return (said if len(counts) == 1 else "") + (doubt if any(map(_is_doubted, rows)) else "")
+
+
+def _is_doubted(row: Row) -> bool:
+    return any(score.get("unreliable") for score in score_records(row))
 
 
 def _body(models: Sequence[Row], metrics: Sequence[str]) -> Html:
@@ -103,9 +121,11 @@ def _cell(row: Row, metric: str, bold: bool) -> Html:
     kind = label(row, metric) if score else ""
     width = f"± {half} " if half else ""
     flag = flags(row).get(metric)
+    spread = seeds_phrase(row, metric)
     parts = [
         tag("b", middle) if bold else middle,
         tag("small", " ", width, kind) if width or kind else "",
+        tag("small", f"seeds {spread}") if spread else "",
         tag("span", f"⚑ {flag}", class_="flag") if flag else "",
     ]
     return tag("td", *parts, data_value=number(score), title=_interval(row, metric))
@@ -121,6 +141,8 @@ def _interval(row: Row, metric: str) -> str | None:
         parts.append(f"95 % interval {low:.5g} to {high:.5g}")
     if score.get("n"):
         parts.append(f"n = {words(score['n'])}")
+    if score.get("unreliable"):
+        parts.append(f"the interval does not hold: {words(score['unreliable'])}")
     if words(score.get("note")):
         parts.append(words(score["note"]))
     return "; ".join(parts) or None

@@ -9,13 +9,29 @@ from typing import TYPE_CHECKING
 
 from dalm.records.score import score_records
 from dalm.records.scoreboard import is_reference
-from dalm.report.score import Row, arrow, best, compact, detail, flags, label, phrase, record, title
+from dalm.report.ranking import best
+from dalm.report.score import (
+    LIKELIHOODS,
+    Row,
+    arrow,
+    compact,
+    detail,
+    flags,
+    label,
+    phrase,
+    record,
+    seeds_phrase,
+    tightest,
+    title,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
 SHOWN = ("bits_per_dim", "proven", "frechet", "precision", "coverage", "c2st", "copying")
+SPREAD = ("bits_per_dim", "frechet", "c2st")
+"""Where the range between seeds is shown: what models are ranked by."""
 SPARED = ("precision", "coverage", "frechet", "copying", "c2st")
 """What a narrow terminal goes without, in this order: a column left out misleads nobody, a figure
 cut off does.
@@ -57,6 +73,10 @@ def _table(rows: Sequence[Row], shown: Sequence[str], left_out: Sequence[str]) -
     references = [row for row in rows if is_reference(row)]
     ordered = models + references
     winners = {metric: best(ordered, metric) for metric in shown}
+    if LIKELIHOODS[0] in winners:
+        winners[LIKELIHOODS[0]] = [
+            place for metric in LIKELIHOODS for place in best(ordered, metric)
+        ]
 
     table = _headed(rows, shown)
     table.caption = _caption(rows, left_out)
@@ -107,14 +127,29 @@ def _cell(row: Row, metric: str, bold: bool) -> Text:
     if not score_records(row):
         return Text("…", style="dim")
 
-    figure = phrase(row, metric, most=3).replace(" ± ", "±")
+    shown = _shown(row, metric)
+    figure = phrase(row, shown, most=3).replace(" ± ", "±")
     cell = Text(figure, style="bold" if bold else "")
-    kind = label(row, metric) if record(row, metric) else ""
+    kind = label(row, shown) if record(row, shown) else ""
+    spread = seeds_phrase(row, shown, most=3) if metric in SPREAD else ""
     if kind:
         cell.append(f" {kind}", style="not bold dim")
+    if spread:
+        cell.append(f" [{spread}]", style="not bold dim")
     if metric in flags(row):
         cell.append(" ⚑", style="bold red")
     return cell
+
+
+def _best(rows: Sequence[Row], metric: str) -> list[int]:
+    """Places of the best rows in a column."""
+    metrics = LIKELIHOODS if metric == LIKELIHOODS[0] else (metric,)
+    return [place for one in metrics for place in best(rows, one)]
+
+
+def _shown(row: Row, metric: str) -> str:
+    """The measure whose figure stands in a column: of likelihoods the tightest."""
+    return tightest(row) if metric == LIKELIHOODS[0] else metric
 
 
 def _caption(rows: Sequence[Row], left_out: Sequence[str]) -> Text:
@@ -125,6 +160,8 @@ def _caption(rows: Sequence[Row], left_out: Sequence[str]) -> Text:
         if not is_reference(row):
             for metric, word in flags(row).items():
                 lines.append(f"⚑ {row.get('name')}: {word} ({title(rows, metric)})")
+    if any(row.get("seeds") for row in rows):
+        lines.append("± from the test data; [from–to] between seeds.")
     if left_out:
         names = ", ".join(left_out)
         lines.append(f"Left out for want of room: {names}; the report has them.")

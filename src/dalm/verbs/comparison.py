@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dalm.codec import extra
-from dalm.core import Generative
+from dalm.core import Estimator, Generative
 from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.models import FAMILIES, REFERENCES, Copycat
@@ -69,7 +69,8 @@ class Settings:
         data: what all are fitted to.
         conditional: whether each family that can learns each class.
         prove: whether likelihoods are proven.
-        seed: of everything random.
+        seed: of everything random, in the first fit of a row.
+        seeds: how many fits a row gets, each with the next seed.
         training: options of `dalm.train.fit`, resuming and progress among them.
     """
 
@@ -78,6 +79,7 @@ class Settings:
     conditional: bool
     prove: bool
     seed: int
+    seeds: int
     training: Mapping[str, Any]
 
 
@@ -88,6 +90,7 @@ def compare(
     out: str | Path | None = None,
     conditional: bool = False,
     prove: bool = False,
+    seeds: int = 1,
     resume: bool = False,
     progress: bool = True,
     show: Show | None = None,
@@ -106,6 +109,8 @@ def compare(
         out: the folder to write, which must not exist; by default runs/compare-DATA.
         conditional: condition on class labels each family that can.
         prove: prove each likelihood by a file of that size that decodes.
+        seeds: fit each row so many times, from `seed` on, each under the whole budget, to see what
+            chance in learning does; what no seed changes is fitted once.
         resume: keep what is finished in `out`, other families too, and go on.
         progress: show progress bars, and rows as they arrive.
         show: called with the rows so far whenever there is a new one.
@@ -125,6 +130,7 @@ def compare(
             "compare fits one family after another in one process; start it without "
             "torchrun, or fit a single family by several processes"
         )
+    _check_seeds(seeds)
     loaded = data_of(data, values["data"])
     _check_classes(loaded, conditional)
     entrants = [*_models(families), *REFERENCE_ENTRANTS]
@@ -135,7 +141,7 @@ def compare(
 
     training = values["train"] | {"resume": resume, "progress": progress}
     training["seed"] = budget.seed
-    settings = Settings(folder, loaded, conditional, prove, budget.seed, training)
+    settings = Settings(folder, loaded, conditional, prove, budget.seed, seeds, training)
     with live_rows(progress) as live:
         for rows in _fill(board, entrants, settings):
             live(rows)
@@ -146,6 +152,11 @@ def compare(
             board["codecs"] = codecs(loaded, runs=folder).to_json()
         write_scoreboard(folder, board)
     return Scoreboard(folder, report([folder]), board)
+
+
+def _check_seeds(seeds: int) -> None:
+    if not isinstance(seeds, int) or seeds < 1:
+        raise DalmError(f"seeds is how often each row is fitted, 1 or more; got {seeds!r}")
 
 
 def _check_classes(data: Data, conditional: bool) -> None:
@@ -190,13 +201,25 @@ def _fill(board: Json, entrants: Sequence[Entrant], settings: Settings) -> Itera
 
 
 def _row(entrant: Entrant, settings: Settings) -> Json:
-    """Fit and score one family or reference. What goes wrong becomes the row's error: one failure
-    must not lose the others.
-    """
-    path = settings.folder / entrant.name.replace(" ", "-")
-    row = _empty_row(entrant)
+    """Fit and score one family or reference, once or with several seeds."""
+    row = _row_of_seed(entrant, settings, settings.seed)
+    family = entrant.family
+    fixed = issubclass(family, Estimator) and not family.seeded
+    if settings.seeds == 1 or fixed or row["error"]:
+        return row
+    further = range(settings.seed + 1, settings.seed + settings.seeds)
+    rows = [row, *(_row_of_seed(entrant, settings, seed) for seed in further)]
+    kept = ("seed", "run", "scores", "seconds", "error")
+    return row | {"seeds": [{name: one[name] for name in kept} for one in rows]}
+
+
+def _row_of_seed(entrant: Entrant, settings: Settings, seed: int) -> Json:
+    """What goes wrong becomes the row's error: one failure must not lose the others."""
+    further = f"-seed{seed}" if seed != settings.seed else ""
+    path = settings.folder / (entrant.name.replace(" ", "-") + further)
+    row = _empty_row(entrant) | {"seed": seed}
     try:
-        scored = _scored(path, entrant, settings)
+        scored = _scored(path, entrant, settings, seed)
     except Exception as error:
         reason = str(error)
         if not isinstance(error, DalmError | Diverged):
@@ -223,23 +246,24 @@ def _empty_row(entrant: Entrant) -> Json:
     }
 
 
-def _scored(path: Path, entrant: Entrant, settings: Settings) -> Json:
+def _scored(path: Path, entrant: Entrant, settings: Settings, seed: int) -> Json:
     """Fit, score and perhaps prove; returns what the run's `metrics.json` says. What was found
     already with this seed is kept.
     """
     family = entrant.family
     can = settings.conditional and "conditional" in options_of("model", family)
     own = {"conditional": True} if can else {}
-    model = make(family, settings.data, settings.seed, **own, **entrant.options)
-    training = {**settings.training, "learn_from": entrant.learn_from}
+    model = make(family, settings.data, seed, **own, **entrant.options)
+    training = {**settings.training, "seed": seed, "learn_from": entrant.learn_from}
     run = train(model, settings.data, out=path, **training)
     if run.meta["state"] == "stopped":
         raise KeyboardInterrupt(
             "what is finished is kept; go on with the same call and resume (--resume)"
         )
     scored = read_scores(path, run.meta)
-    if not scored or scored["seed"] != settings.seed:
-        score(run, settings.data, seed=settings.seed)
+    # Scores of an earlier version have none on validation data, by which rows are ranked.
+    if not scored or scored["seed"] != seed or "each" not in scored:
+        score(run, settings.data, seed=seed)
         scored = read_scores(path, run.meta)
     if settings.prove and "proof" not in (scored or {}):
         prove_run(run, settings.data)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dalm.report import terminal_table
+from dalm.report.board import with_each
 from dalm.report.verdict import verdict
 from dalm.verbs.results import Json, Result, by_name
 
@@ -50,7 +51,8 @@ class Scoreboard(Result):
     @property
     def legend(self) -> Sequence[str]:
         """The verdict: what the figures say, in lines."""
-        found = verdict(self.rows, self.content.get("warnings", []))
+        rows = [with_each(self.path, row) for row in self.rows]
+        found = verdict(rows, self.content.get("warnings", []))
         return [f"{heading}: {sentences}" for heading, sentences in found]
 
     def __getitem__(self, name: str) -> Json:

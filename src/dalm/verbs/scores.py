@@ -19,6 +19,7 @@ from dalm.errors import DalmError, check_seed, did_you_mean
 from dalm.metrics import evaluate, meanings, neighbours
 from dalm.models import Copycat
 from dalm.records import Json, machine, read_scores, write
+from dalm.records.each import write_each
 from dalm.records.score import Score, find_score, score_records
 from dalm.train import Run
 from dalm.verbs.claims import check_claim
@@ -69,9 +70,11 @@ class Scores(Result):
         raise DalmError(f"there is no score {metric!r}. {did_you_mean(metric, known)}")
 
     def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
-        """One row for each score: title, value ± half its interval, unit, label, n, remark."""
+        """One row for each score on test data: title, value ± half its interval, unit, label, n,
+        remark.
+        """
         headings = ["score", "value", "unit", "label", "n", "remark"]
-        return headings, [_row(score) for score in self.scores]
+        return headings, [_row(score) for score in self.scores if score.split == "test"]
 
     def to_json(self) -> Json:
         """The content of `metrics.json`."""
@@ -87,7 +90,7 @@ def _row(score: Score) -> Sequence[str]:
         score.unit,
         score.label or "",
         f"{score.n:,}",
-        score.flag or reason,
+        score.flag or score.unreliable or reason,
     ]
 
 
@@ -105,7 +108,9 @@ def _value(score: Score) -> str:
 
 
 def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> Scores:
-    """Score a run on the test split and write `metrics.json` and `gallery.npz` into its folder.
+    """Score a run on the test split, and what chooses among models on validation too.
+
+    Writes `metrics.json`, `scores.npz` and `gallery.npz` into its folder.
 
     Args:
         run: a run or its folder.
@@ -125,20 +130,38 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
     data = same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
 
     samples, speed = _draw(run.model, seed)
-    scores = evaluate(
-        samples,
-        data.train.x,
-        data.test.x,
-        data.spec,
-        model=run.model,
-        labels=data.test.y,
-        seed=seed,
-        recorded=data.recorded,
-        classes=data.classes,
-        checked=check_claim(run.model, data, seed),
-    )
+    scores, each = _evaluated(run.model, samples, data, seed)
     _write_gallery(run.path / "gallery.npz", samples[:SHOWN], data)
-    return _keep(run, data, seed, speed, list(scores))
+    return _keep(run, data, seed, speed, scores, write_each(run.path, each))
+
+
+def _evaluated(
+    model: Generative, samples: Tensor, data: Data, seed: int
+) -> tuple[list[Score], dict[str, Tensor]]:
+    """All scores on the test split and those that choose on validation; and each row's bits."""
+    # As many rows of both, in every row of a board: held-out real data are the validation split.
+    size = min(SAMPLES, len(data.val.x), len(data.test.x))
+    each: dict[str, Tensor] = {}
+    scores: list[Score] = []
+    checked = check_claim(model, data, seed)
+    for name, split in (("test", data.test), ("val", data.val)):
+        scores += evaluate(
+            samples,
+            data.train.x,
+            split.x,
+            data.spec,
+            model=model,
+            labels=split.y,
+            seed=seed,
+            size=size,
+            split=name,
+            choosing=name == "val",
+            each=each,
+            recorded=data.recorded,
+            classes=data.classes,
+            checked=checked,
+        )
+    return scores, each
 
 
 def same(run: Run, data: Data) -> Data:
@@ -171,7 +194,9 @@ def _draw(model: Generative, seed: int) -> tuple[Tensor, float]:
     return samples, len(samples) / (time.perf_counter() - began)
 
 
-def _keep(run: Run, data: Data, seed: int, speed: float, scores: list[Score]) -> Scores:
+def _keep(
+    run: Run, data: Data, seed: int, speed: float, scores: list[Score], each: str | None
+) -> Scores:
     """Write `metrics.json`, with the proof of these weights if there is one."""
     proof = _proof(run)
     if "proven" in proof:
@@ -186,6 +211,7 @@ def _keep(run: Run, data: Data, seed: int, speed: float, scores: list[Score]) ->
         "seed": seed,
         "machine": machine(str(run.model.device)),
         "scores": [one.to_json() for one in scores],
+        "each": each,
         "explain": meanings(),
     }
     return Scores(run.path / "metrics.json", tuple(scores), run.keep_scores(record | proof))

@@ -1,0 +1,74 @@
+"""Whether the mean of costs can be trusted with its interval, or a heavy tail forbids it.
+
+An interval of ± 1.96 standard errors needs a finite variance, and a mean whose own skewness is
+small. Two signs speak against it:
+
+- the skewness of the mean, that of the values over sqrt(n), exceeds 0.7: a few rows decide it;
+- the largest fifth looks like a power law of infinite variance (a ≤ 2; Hill 1975), and more so than
+  like the square of an exponential variable, the heaviest tail for which the interval still holds.
+  Both are fitted to the excesses over the fifth's rim, by maximum likelihood, and compared by their
+  log likelihood ratio (Clauset et al. 2009)
+
+      Λ = max_a Σ log(a/u (u/x)^(a+1)) - max_b Σ log(b exp(-b(√x - √u)) / 2√x)
+
+  with x above the median and u the rim. Its critical value keeps false alarms at 5 % for squares of
+  exponential and of Laplace variables.
+
+By simulation of what a normal density costs on other data (1,000 repeats, n = 200, 500, 1,000 and
+2,000; `benchmarks/coverage.py`): t with 2 degrees is marked in 65, 90, 99 and 100 %, with 3 degrees
+in 35, 64, 82 and 97 %, normal data in at most 1 %. Of few rows from a heavy tail none may come from
+the tail; no rule sees it then.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+FEWEST_ROWS = 25
+"""Fewer rows say nothing of a tail."""
+TAIL = 0.2
+"""Share of the rows that are taken for the tail."""
+SKEWNESS = 0.7
+"""Largest skewness of a mean whose interval holds."""
+
+
+def is_heavy(values: Tensor) -> bool:
+    """Whether the interval of the mean does not hold.
+
+    Args:
+        values: independent costs, (B,), finite.
+
+    >>> import torch
+    >>> x = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    >>> is_heavy(x.square()), is_heavy(x.square() / (x.roll(1) * x.roll(2)).abs())
+    (False, True)
+    """
+    if len(values) < FEWEST_ROWS:
+        return False
+    ordered = values.double().sort().values
+    spread = ordered.std(correction=0)
+    if spread == 0:
+        return False
+    skewness = ((ordered - ordered.mean()) / spread).pow(3).mean() / math.sqrt(len(ordered))
+    return bool(skewness > SKEWNESS) or _is_power_law(ordered)
+
+
+def _is_power_law(ordered: Tensor) -> bool:
+    """Whether the largest fifth of sorted values fits a power law too well."""
+    size = int(TAIL * len(ordered))
+    excess = ordered - ordered.quantile(0.5)
+    rim = excess[-size - 1]
+    tail = excess[-size:]
+    if rim <= 0 or tail[-1] == rim:
+        return False
+
+    steps = (tail / rim).log()
+    if 1 / steps.mean() > 2:
+        return False
+    power = -size * (steps.mean().log() + rim.log()) - (1 / steps.mean() + 1) * steps.sum()
+    roots = tail.sqrt() - rim.sqrt()
+    stretched = -size * (roots.mean().log() + 1) - (2 * tail.sqrt()).log().sum()
+    # Λ of squared exponential variables: its mean falls with the size, its spread with the root.
+    return bool(power - stretched > 0.45 * math.sqrt(size) - 0.063 * size)
