@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -156,9 +155,7 @@ def _alternatives(
     plain = options.replace(precision=wanted)
     if options.place != "cpu" or group.size > 1:
         return {"as it is": plain}
-    threads = (
-        [options.cpu_threads] if options.cpu_threads else sorted({every, 1}, reverse=not busy())
-    )
+    threads = [options.cpu_threads] if options.cpu_threads else sorted({every, 1}, reverse=True)
     precisions = [wanted] if options.precision else list(dict.fromkeys([wanted, "float32"]))
     return {
         f"{precision}, {count} thread{'s' * (count > 1)}": plain.replace(
@@ -167,13 +164,6 @@ def _alternatives(
         for precision in precisions
         for count in threads
     }
-
-
-def busy() -> bool:
-    """Whether others keep half of the cores busy: then one thread is tried first, since several
-    wait for each other.
-    """
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) / 2
 
 
 def _trial(
