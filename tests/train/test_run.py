@@ -41,10 +41,7 @@ META = {
     "weights",
     "digest",
 }
-DATA = {"name", "source", "options", "fingerprint", "splits", "classes", "notes"} | {
-    "warnings",
-    "recorded",
-}
+DATA = {"name", "source", "options", "fingerprint", "splits", "classes", "notes"}
 MACHINE = {"device", "cpu", "cores", "threads", "python", "torch", "system"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 from dalm.core import Estimator, Generative, Learner, Stage, build, restore
 from dalm.data import Data
 from dalm.records import read_meta
-from dalm.train.budget import threads_of
 from dalm.train.checks import check_labels, check_same
 from dalm.train.estimation import Estimation, estimate
 from dalm.train.group import Group
 from dalm.train.interrupt import handle_interrupt
 from dalm.train.learning import learn
 from dalm.train.options import Diverged, FitOptions
-from dalm.train.pace import pace_of
 from dalm.train.plan import adapt_stage, noted_options, share_of, stage_notes
 from dalm.train.run import Run, read_tensors
 from dalm.train.session import Listener, Session, states_of
@@ -56,12 +53,6 @@ class Fitting:
         self.run = Run(folder, model)
         self.estimation: Estimation | None = None
         self.seconds = 0.0
-        self.began = time.perf_counter()
-
-    @property
-    def _spent(self) -> float:
-        """Seconds since the call that were no step's."""
-        return time.perf_counter() - self.began - self.seconds
 
     @property
     def checkpoint(self) -> Path:
@@ -80,7 +71,7 @@ class Fitting:
             self._start_learner()
 
     def _start_learner(self) -> None:
-        options, rates = adapt_stage(self.run.model, self.data, self.options, 0, self.group)
+        options = adapt_stage(self.run.model, self.data, self.options, 0, self.group)
         if len(self._stages) == 1:
             self.options = options
         if not self.group.leads:
@@ -88,7 +79,7 @@ class Fitting:
             return
         state = State(self.run.model, options)
         self.run = Run.create(self.folder, self.run.model, self.data, self.options)
-        self.run.update(**stage_notes(self.run.model, options, 0, self.run.meta), **rates)
+        self.run.update(**stage_notes(self.run.model, options, 0, self.run.meta))
         state.save(self.checkpoint)
         self.run.publish(self.folder)
 
@@ -247,18 +238,9 @@ class Fitting:
             state.notes = session.notes()
             state.save(self.checkpoint)
 
-        def keep_plan() -> None:
-            noted = state.options.replace(seconds=self.options.seconds)
-            single = {"fit": noted.to_dict()} if len(self._stages) == 1 else {}
-            self.run.update(
-                **single, **stage_notes(self.run.model, state.options, index, self.run.meta)
-            )
-
         session.save = save
-        session.keep_plan = keep_plan
         try:
-            with threads_of(options):
-                outcome = learn(session, state, self.group, pace_of(options, state, self._spent))
+            outcome = learn(session, state, self.group)
         except Diverged as error:
             self._fail(state, error)
             raise
@@ -277,12 +259,12 @@ class Fitting:
 
     def _begin(self, index: int) -> FitOptions:
         """Prepare a stage that takes steps, after another one or after passes of its own."""
-        options, rates = adapt_stage(self.run.model, self.data, self.options, index, self.group)
+        options = adapt_stage(self.run.model, self.data, self.options, index, self.group)
         if self.group.leads:
             whole = options.replace(seconds=self.options.seconds)
             single = {"fit": whole.to_dict()} if len(self._stages) == 1 else {}
             notes = stage_notes(self.run.model, options, index, self.run.meta)
-            self.run.update(**single, **notes, **rates)
+            self.run.update(**single, **notes)
             state = State(self.run.model, options, index)
             state.notes = states_of(self.listeners)
             state.earlier = self.seconds

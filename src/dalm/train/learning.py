@@ -13,8 +13,7 @@ from dalm.train.group import Group
 from dalm.train.looks import snapshot, validate
 from dalm.train.meter import Meter
 from dalm.train.options import FitOptions
-from dalm.train.pace import Pace, planned_again
-from dalm.train.schedule import milestones
+from dalm.train.schedule import evenly
 from dalm.train.session import Session
 from dalm.train.state import State
 from dalm.train.step import Stepper
@@ -23,14 +22,13 @@ LOOK_EVERY = 10
 """Steps between looks at the losses: each look waits for the accelerator."""
 
 
-def learn(session: Session, state: State, group: Group, pace: Pace | None = None) -> str:
+def learn(session: Session, state: State, group: Group) -> str:
     """Take the remaining steps of a stage; returns how it ended, `done` or `stopped`.
 
     Args:
         session: told of all that happens.
         state: where the stage stands.
         group: the processes that train together.
-        pace: the deadline, where the budget is one of time; several processes keep to their plan.
 
     Raises:
         Diverged: a loss or a weight is not finite.
@@ -44,34 +42,33 @@ def learn(session: Session, state: State, group: Group, pace: Pace | None = None
         for listener in session.listeners:
             listener.on_start(session)
         with deterministic(options):
-            _steps(session, state, step, pace if group.size == 1 else None)
+            _steps(session, state, step)
         if session.meter.waiting:
             _look(session)
         state.check()
     except (Exception, KeyboardInterrupt):
         session.end("failed")
         raise
-    stopped = session.interrupted.is_set() and state.step < (state.options.steps or 0)
+    stopped = session.interrupted.is_set() and state.step < (options.steps or 0)
     outcome = "stopped" if stopped and session.reason is None else "done"
     session.end(outcome)
     return outcome
 
 
-def _steps(session: Session, state: State, step: Stepper, pace: Pace | None) -> None:
-    looks, shows, last = _agenda(state.options)
+def _steps(session: Session, state: State, step: Stepper) -> None:
+    options = state.options
+    assert options.steps is not None
+    looks = evenly(options.steps, options.validations)
+    shows = evenly(options.steps, options.snapshots)
+    milestones = looks | shows | {options.steps}
     began = time.perf_counter()
     earlier = state.seconds
-    if pace:
-        pace.begin(state.step)
-    while state.step < last and not any(step.group.agree(session.stopping)):
+    while state.step < options.steps and not any(step.group.agree(session.stopping)):
         played = step()
         state.seconds = earlier + time.perf_counter() - began
         session.step_of_stage = state.step
         session.seconds = state.seconds
-        if pace and state.step < last and (steps := pace.replan(state.options, state.step)):
-            _plan_again(session, state, step, steps)
-            looks, shows, last = _agenda(state.options)
-        session.milestone = state.step in looks | shows | {last}
+        session.milestone = state.step in milestones
         session.meter.add(session.step, played)
         if session.milestone or state.step % LOOK_EVERY == 0:
             _look(session)
@@ -80,22 +77,6 @@ def _steps(session: Session, state: State, step: Stepper, pace: Pace | None) -> 
             listener.on_step(session, played)
         _roll_back(session, state, step.group)
         session.end_step()
-
-
-def _agenda(options: FitOptions) -> tuple[set[int], set[int], int]:
-    """The steps with a validation, those with a snapshot, and the last one."""
-    assert options.steps is not None
-    looks = milestones(options, options.validations)
-    return looks, milestones(options, options.snapshots), options.steps
-
-
-def _plan_again(session: Session, state: State, step: Stepper, steps: int) -> None:
-    """Take another number of steps than planned; the run keeps the plan before it is followed."""
-    state.options = planned_again(state.options, state.step, steps)
-    step.options = state.options
-    session.options = state.options
-    session.keep_plan()
-    session.event("plan", steps=steps)
 
 
 def _look(session: Session) -> None:

@@ -11,6 +11,8 @@ from dalm.train.seeds import derive_seed
 from dalm.train.state import State
 from dalm.train.step import autocast
 
+SCORED = 512
+"""Validation rows scored during training."""
 SCORED_AT_ONCE = 128
 SHOWN = 64
 """Samples in a snapshot."""
@@ -33,7 +35,7 @@ def validate(state: State, stage: Stage, data: Data) -> float | None:
     model = state.average
     if not isinstance(model, Density):
         return None
-    rows = data.val.subset(state.options.validation_rows)
+    rows = data.val.subset(SCORED)
     labelled = rows.y is not None and not bool((rows.y < 0).any())
     scores = []
     with autocast(state.options):
@@ -51,15 +53,10 @@ def known_labels(y: Tensor | None) -> Tensor | None:
     return None if y is None or bool((y < 0).any()) else y
 
 
-def snapshot(state: State, n: int = SHOWN) -> Tensor:
-    """Samples of the average, from the same noise each time, on the CPU.
-
-    Args:
-        state: whose average is sampled.
-        n: how many.
-    """
+def snapshot(state: State) -> Tensor:
+    """Samples of the average, from the same noise each time, on the CPU."""
     options = state.options
     seed = derive_seed(options.seed, "snapshot", 0)
     generator = torch.Generator(options.place).manual_seed(seed)
     with evaluating(state.averaged):
-        return state.averaged.sample(n, generator=generator).cpu()
+        return state.averaged.sample(SHOWN, generator=generator).cpu()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import asdict
 from typing import Literal
 
@@ -39,12 +38,6 @@ class FitOptions(Options, owner="fit"):
         default=None,
         at_least=1,
     )
-    plan: tuple[int, ...] | None = option(
-        "how a budget of time was planned again while training, as a run keeps it: from a step on, "
-        "to so many steps, and so on; with `steps` it gives the same run again",
-        default=None,
-        at_least=0,
-    )
     seed: int = option("of everything random", default=0)
     batch_size: int | None = option("data per step", default=None, at_least=1)
     shards: int | None = option(
@@ -73,18 +66,6 @@ class FitOptions(Options, owner="fit"):
     precision: Literal["float32", "bfloat16"] | None = option(
         "of the arithmetic; half precision where the machine has it", default=None
     )
-    cpu_threads: int | None = option(
-        "threads of the CPU while training; with a budget of time the faster of one and all is "
-        "found by measuring, else as many as there are",
-        default=None,
-        at_least=1,
-        at_most=1024,
-    )
-    validation_rows: int = option(
-        "validation rows that are scored each time, fewer where time is short",
-        default=512,
-        at_least=1,
-    )
     compile: bool = option(
         "compile the model first; pays for long runs, and needs a C++ compiler", default=False
     )
@@ -98,36 +79,13 @@ class FitOptions(Options, owner="fit"):
     )
 
     def validate(self) -> None:
-        """Refuse a seed that some library here does not take, and a plan that is none."""
+        """Refuse a seed that some library here does not take."""
         check_seed(self.seed)
-        if self.plan is not None:
-            check_plan(self.plan, self.steps)
 
     @property
     def place(self) -> str:
         """The device, once it is known."""
         return self.device or "cpu"
-
-
-def check_plan(plan: tuple[int, ...], steps: int | None) -> None:
-    """Raise DalmError unless a plan is pairs of a step and a number of steps, and ends in `steps`.
-
-    Args:
-        plan: as in `FitOptions`.
-        steps: the whole budget.
-
-    >>> check_plan((0, 500, 120, 430), 430)
-    """
-    starts, totals = plan[::2], plan[1::2]
-    rising = all(a < b for a, b in itertools.pairwise(starts))
-    whole = len(starts) == len(totals) and rising and starts[:1] == (0,) and totals[-1:] == (steps,)
-    ahead = all(a < b for a, b in zip(starts, totals, strict=False))
-    in_time = all(a < b for a, b in zip(starts[1:], totals, strict=False))
-    if not (whole and ahead and in_time):
-        raise DalmError(
-            "a plan is what a run keeps: pairs of a step and the steps planned from there, from 0 "
-            f"on, the last as many as `steps`; got {list(plan)} and steps={steps}"
-        )
 
 
 def resolve(asked: FitOptions, model: Generative, rows: int) -> FitOptions:
@@ -173,8 +131,6 @@ def with_recipe(options: FitOptions, model: Generative, rows: int) -> FitOptions
     gaps = {name: value for name, value in recipe.items() if getattr(options, name) is None}
     filled = options.replace(**gaps)
     size = min(filled.batch_size or rows, rows)
-    if options.steps is None and options.precision is None:
-        return filled.replace(batch_size=size, precision=None)  # it will be measured
     return filled.replace(batch_size=size, precision=supported(filled.precision, filled.place))
 
 

@@ -9,23 +9,13 @@ import torch
 
 from dalm.core import Estimator, Generative, Learner
 from dalm.data import Data
-from dalm.train.budget import Plan, budget_to_steps
+from dalm.train.budget import budget_to_steps
 from dalm.train.estimation import seen
 from dalm.train.group import Group
 from dalm.train.options import FitOptions, with_recipe
 from dalm.train.state import resolved_players
 
-STAGE_FACTS = (
-    "steps",
-    "plan",
-    "batch_size",
-    "lr",
-    "validations",
-    "validation_rows",
-    "snapshots",
-    "precision",
-    "cpu_threads",
-)
+STAGE_FACTS = ("steps", "batch_size", "lr", "validations", "snapshots", "precision")
 """What a run notes of each of several stages; of a single one, `fit` says it."""
 
 
@@ -60,8 +50,8 @@ def learner_of(family: Generative, index: int) -> Learner:
 
 def adapt_stage(
     family: Generative, data: Data, options: FitOptions, index: int, group: Group
-) -> Plan:
-    """Let a learner take units and scales from the data; its plan, with a number of steps.
+) -> FitOptions:
+    """Let a learner take units and scales from the data; its options with a number of steps.
 
     Args:
         family: the whole model.
@@ -119,7 +109,6 @@ def noted_options(
     stages = family.stages()
     if len(stages) == 1:
         return options
-    noted = meta["stages"][index]
-    known = {name: noted[name] for name in STAGE_FACTS if name in noted}
+    known = {name: meta["stages"][index][name] for name in STAGE_FACTS}
     shared = share_of(options, len(stages))
     return with_recipe(shared, learner_of(family, index), rows).replace(seconds=None, **known)
