@@ -1,8 +1,8 @@
 """Fit a model: open its run, go through its stages, close it.
 
-Everything random in step t is a function of the seed and t, and a time budget is turned into steps
-before the first one. So a run can be repeated from its `run.json`, and one that was killed ends
-with the same bits as one that was not.
+Everything random in step t is a function of the seed and t, and all that a clock decides is noted
+in the plan of the run. So a run can be repeated from its `run.json`, and one that was killed ends
+with the same bits as one that was not, on the same machine with the same threads.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from dalm.records import require_absent
 from dalm.records.status import hold
 from dalm.train.checks import check_group, check_listeners
 from dalm.train.fitting import Fitting
+from dalm.train.following import by_plan, followed_run
 from dalm.train.group import Group
 from dalm.train.listeners import built_in
 from dalm.train.options import FitOptions, resolve
 from dalm.train.run import Run
 from dalm.train.session import Listener
+from dalm.train.speed import threads_kept
 
 
 def fit(
@@ -64,15 +66,17 @@ def fit(
             "data.spec"
         )
     check_listeners(listeners)
-    options = resolve(wanted, model, len(data.train))
+    followed = followed_run(wanted, model)
+    budgeted = wanted if followed is None else by_plan(wanted, followed)
+    options = resolve(budgeted, model, len(data.train))
     group = Group.here(options.place)
     options = options.replace(shards=options.shards or group.size)
     check_group(model, group)
     name = f"{model.family}-{data.name}"
-    with contextlib.ExitStack() as stack, torch.random.fork_rng():
+    with contextlib.ExitStack() as stack, torch.random.fork_rng(), threads_kept():
         folder = stack.enter_context(_reserved(out, resume, name, group))
         told = [*built_in(progress), *listeners] if group.leads else []
-        fitting = Fitting(folder, model, data, options, told, group)
+        fitting = Fitting(folder, model, data, options, told, group, wanted, followed)
         if resume and folder.exists():
             fitting.reopen(wanted)
         else:

@@ -16,7 +16,6 @@ from torch import Tensor
 from dalm.records import files, status
 from dalm.records.lines import append_line, read_lines
 from dalm.records.status import append_event
-from dalm.train.schedule import learning_rate
 from dalm.train.session import Listener, Session
 from dalm.train.step import Played
 
@@ -47,7 +46,7 @@ class LossLog(Listener):
         last = session.step_of_stage == session.options.steps or session.stopping
         if session.meter.count < every and not last:
             return
-        lr = learning_rate(session.options, session.step_of_stage - 1)
+        lr = session.learner.rate(session.step_of_stage - 1)
         terms = {"terms": session.terms} if session.terms else {}
         self._line(session, loss=session.losses, lr=lr, **terms)
         session.meter.reset()
@@ -99,6 +98,7 @@ class ProgressBar(Listener):
         self.bar.update(
             self.task,
             completed=done,
+            total=session.options.steps,
             count=f"{done}{total} {unit}",
             loss="loss " * bool(session.losses) + " ".join(f"{value:.4f}" for value in known),
             rate=f"{done / max(session.seconds, 1e-9):.3g}",
