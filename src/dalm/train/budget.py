@@ -55,6 +55,17 @@ class Reckoning:
     trials: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def warning(self) -> str | None:
+        """What to say of a plan of very few steps."""
+        steps = self.options.steps or 0
+        if self.pace is None or steps >= USEFUL:
+            return None
+        return (
+            f"only {steps} steps fit into {self.options.seconds:g} s on this machine as it is, too "
+            "few to learn much; give more time (seconds), or a smaller net"
+        )
+
+    @property
     def leg(self) -> Leg:
         """The plan at the start."""
         options = self.options
@@ -189,7 +200,7 @@ def _validation(trial: Trial, data: Data, share: float, times: int) -> tuple[int
         seconds = within(share, partial(validate, trial.state, stage, data, rows))
     if seconds is None:
         return rows, 2 * share  # not even one
-    each = seconds / rows
+    each = max(seconds, 1e-9) / rows
     wanted = share / (each * max(1, min(times, 5)))
     chosen = max(min(LEAST_ROWS, most), min(most, int(wanted)))
     chosen = max(1, min(chosen, int(share / each)))

@@ -26,6 +26,11 @@ def followed_run(asked: FitOptions, model: Generative) -> dict[str, Any] | None:
     """
     if asked.plan is None:
         return None
+    for name in ("seconds", "steps"):
+        if (value := getattr(asked, name)) is not None:
+            raise DalmError(
+                f"the budget is that of the plan in {asked.plan}; leave {name}={value} out"
+            )
     meta = read_meta(Path(asked.plan))
     family = meta["model"]["family"]
     if family != model.family:

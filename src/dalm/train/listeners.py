@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich import get_console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -103,6 +104,11 @@ class ProgressBar(Listener):
             loss="loss " * bool(session.losses) + " ".join(f"{value:.4f}" for value in known),
             rate=f"{done / max(session.seconds, 1e-9):.3g}",
         )
+
+    def on_event(self, session: Session, event: str, facts: Mapping[str, Any]) -> None:
+        """Say what a person should know now."""
+        if "words" in facts:
+            get_console().print(f"{session.family.family}: {facts['words']}")
 
     def on_end(self, session: Session, outcome: str) -> None:
         """Take it away."""

@@ -125,10 +125,6 @@ def resolve(asked: FitOptions, model: Generative, rows: int) -> FitOptions:
             f"the budget is steps or seconds, not both; got steps={asked.steps} and "
             f"seconds={asked.seconds}"
         )
-    if asked.plan is not None and asked.seconds is not None:
-        raise DalmError(
-            f"the budget is that of the plan in {asked.plan}; leave seconds={asked.seconds} out"
-        )
     best = "cuda" if torch.cuda.is_available() else "cpu"
     resolved = asked.replace(device=available(asked.device or best))
     if asked.steps is None and asked.seconds is None:

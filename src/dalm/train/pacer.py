@@ -102,12 +102,13 @@ class Pacer:
         behind = self.plan.progress(step)
         validations = self._afforded(leg.validations, "validation", left, behind)
         snapshots = self._afforded(leg.snapshots, "snapshot", left, behind)
-        looks = validations * self.costs["validation"] + snapshots * self.costs["snapshot"]
-        more = max(1, int((left - (1 - behind) * looks) / pace))
+        counts = {"validation": validations, "snapshot": snapshots}
+        looks = sum((n - int(n * behind)) * self.costs[kind] for kind, n in counts.items())
+        more = max(1, int((left - looks) / pace))
         self.step, self.since, self.looking = step, elapsed, 0.0
         planned = leg.steps - step
         same = (validations, snapshots, threads) == (leg.validations, leg.snapshots, leg.threads)
-        if same and abs(more - planned) <= WORTH * planned:
+        if same and abs(more - planned) <= max(1, WORTH * planned):
             return None
         new = Leg(step, step + more, validations, snapshots, leg.rows, threads)
         self.plan.add(new)

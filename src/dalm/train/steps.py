@@ -96,6 +96,9 @@ class Steps:
         state.load(fit.checkpoint)
         session = self._session(state, interrupted)
         pacer = self._pacer(found, state)
+        if found.warning is not None and fit.group.leads:
+            fit.run.update(warning=found.warning)
+            session.event("few steps", words=found.warning)
         try:
             outcome = learn(session, state, fit.group, pacer)
         except Diverged as error:
