@@ -14,7 +14,7 @@ from dalm.features import FeatureSpace
 from dalm.metrics.authenticity import AUTHENTICITY
 from dalm.metrics.c2st import C2ST
 from dalm.metrics.copying import COPYING
-from dalm.metrics.evidence import Evidence
+from dalm.metrics.evidence import IMPORTANCE_ROWS, Evidence
 from dalm.metrics.frechet import FRECHET
 from dalm.metrics.kid import KID
 from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM
@@ -69,6 +69,8 @@ def evaluate(
     features: str | FeatureSpace | None = None,
     seed: int = 0,
     limit: int = 10_000,
+    likelihoods: int | None = None,
+    tightened: int = IMPORTANCE_ROWS,
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -90,6 +92,8 @@ def evaluate(
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of bootstrap, clusters, classifier, subsets and the noise of bounds.
         limit: most samples and most held-out rows that are used.
+        likelihoods: most held-out rows whose likelihood is computed, as many if nothing is said.
+        tightened: most held-out rows that importance samples are spent on.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -111,6 +115,8 @@ def evaluate(
         features=features,
         seed=seed,
         limit=limit,
+        likelihoods=limit if likelihoods is None else likelihoods,
+        tightened=tightened,
     )
     computable = [measure for measure in MEASURES if measure.needs <= evidence.offers]
     return [score for measure in computable for score in measure.scores(evidence)]

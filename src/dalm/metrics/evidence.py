@@ -52,6 +52,8 @@ class Evidence:
         features: a feature space or its name; `None` chooses by the Spec.
         seed: of everything random in a measure.
         limit: most samples and most held-out rows that are used.
+        likelihoods: most held-out rows whose likelihood is computed.
+        tightened: most held-out rows that importance samples are spent on.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -71,6 +73,8 @@ class Evidence:
     features: str | FeatureSpace | None = None
     seed: int = 0
     limit: int = 10_000
+    likelihoods: int = 10_000
+    tightened: int = IMPORTANCE_ROWS
     _results: dict[Callable[[Evidence], Any], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -180,18 +184,18 @@ class Evidence:
     @cached_property
     def log_probs(self) -> Tensor:
         """Log probability of held-out rows in nats, (n,)."""
-        rows = even_rows(self.heldout, self.limit).split(SCORED_AT_ONCE)
+        rows = even_rows(self.heldout, self.likelihoods).split(SCORED_AT_ONCE)
         noise = self._noise(self.density)
         with torch.no_grad():
             return torch.cat([self.density.log_prob(x, generator=noise).cpu() for x in rows])
 
     @cached_property
     def importance_bounds(self) -> Tensor:
-        """The bound with 128 importance samples for each of at most 500 held-out rows, in nats."""
+        """The bound with 128 importance samples for each of some held-out rows, in nats."""
         model = self.model
         if not isinstance(model, Bound):
             raise DalmError("the model is no bound that importance samples could tighten")
-        rows = even_rows(self.heldout, IMPORTANCE_ROWS).split(IMPORTANCE_AT_ONCE)
+        rows = even_rows(self.heldout, self.tightened).split(IMPORTANCE_AT_ONCE)
         noise = self._noise(model)
         bounds = [
             model.importance_bound(x, samples=IMPORTANCE_SAMPLES, generator=noise) for x in rows
