@@ -17,6 +17,7 @@ from torch import Tensor
 from dalm.records import files, status
 from dalm.records.lines import append_line, read_lines
 from dalm.records.status import append_event
+from dalm.train import clock
 from dalm.train.session import Listener, Session
 from dalm.train.step import Played
 
@@ -70,6 +71,7 @@ class ProgressBar(Listener):
     def __init__(self) -> None:
         self.bar: Progress | None = None
         self.task = TaskID(0)
+        self.moved = 0.0
 
     def on_start(self, session: Session) -> None:
         """Show the bar."""
@@ -88,9 +90,15 @@ class ProgressBar(Listener):
         self.task = self.bar.add_task("", total=session.options.steps, count="", loss="", rate="")
         self.bar.start()
 
+    def on_step(self, session: Session, played: Sequence[Played]) -> None:
+        """Move it, also where looks at the losses are far apart."""
+        if clock.now() - self.moved > SIGN_EVERY:
+            self.on_look(session)
+
     def on_look(self, session: Session) -> None:
-        """Move it."""
+        """Move it, and say how high the loss is."""
         assert self.bar is not None
+        self.moved = clock.now()
         done = session.step_of_stage
         values = session.losses or session.terms
         known = [value for value in values.values() if value is not None]

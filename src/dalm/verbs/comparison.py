@@ -23,8 +23,10 @@ from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
 from dalm.verbs.models import family_of, make
 from dalm.verbs.pages import report
 from dalm.verbs.proof import prove as prove_run
+from dalm.verbs.remaining import Remaining, Watch
 from dalm.verbs.scoreboard import Scoreboard, Show, live_rows
 from dalm.verbs.scores import score
+from dalm.verbs.sizes import seconds_for
 
 COSTS = ("likelihood", "seconds", "parameters", "samples_per_second")
 """What a row repeats of its run beside the scores."""
@@ -65,6 +67,7 @@ class Settings:
         prove: whether likelihoods are proven.
         seed: of everything random.
         training: options of `dalm.train.fit`, resuming and progress among them.
+        remaining: told what is done.
     """
 
     folder: Path
@@ -73,6 +76,7 @@ class Settings:
     prove: bool
     seed: int
     training: Mapping[str, Any]
+    remaining: Remaining
 
 
 def compare(
@@ -129,8 +133,14 @@ def compare(
 
     training = values["train"] | {"resume": resume, "progress": progress}
     training["seed"] = budget.seed
-    settings = Settings(folder, loaded, conditional, prove, budget.seed, training)
-    with live_rows(progress) as live:
+    remaining = Remaining(
+        [entrant.family for entrant in entrants],
+        seconds=budget.seconds,
+        scoring=seconds_for({"fit": budget.to_dict()}),
+    )
+    training["listeners"] = [Watch(remaining)]
+    settings = Settings(folder, loaded, conditional, prove, budget.seed, training, remaining)
+    with live_rows(progress, remaining) as live:
         for rows in _fill(board, entrants, settings):
             live(rows)
             if show:
@@ -176,7 +186,9 @@ def _fill(board: Json, entrants: Sequence[Entrant], settings: Settings) -> Itera
     settings.folder.mkdir(parents=True, exist_ok=True)
     write_scoreboard(settings.folder, board)
     for entrant in entrants:
+        settings.remaining.row(entrant.name)
         row = _row(entrant, settings)
+        settings.remaining.end()
         others = [other for other in board["rows"] if other["name"] != entrant.name]
         board["rows"] = [*others, row]
         write_scoreboard(settings.folder, board)
@@ -232,6 +244,7 @@ def _scored(path: Path, entrant: Entrant, settings: Settings) -> Json:
         )
     scored = read_scores(path, run.meta)
     if not scored or scored["seed"] != settings.seed:
+        settings.remaining.score()
         score(run, settings.data, seed=settings.seed)
         scored = read_scores(path, run.meta)
     if settings.prove and "proof" not in (scored or {}):
