@@ -20,7 +20,7 @@ def test_every_option_is_resolved_and_recorded(tmp_path, name):
     recorded = json.loads((run.path / "run.json").read_text())["fit"]
     assert set(recorded) == set(FitOptions.declared())
     open_ones = [option for option, value in recorded.items() if value is None]
-    assert open_ones == ["seconds", "passes", "plan"], "a learner makes no passes"
+    assert open_ones == ["seconds", "passes", "plan", "start_from"], "a learner makes no passes"
     recipe = run.model.recipe
     for option in ("lr", "ema", "clip", "schedule", "batch_size", "weight_decay"):
         assert recorded[option] == getattr(recipe, option)

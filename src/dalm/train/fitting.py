@@ -13,7 +13,7 @@ from dalm.core import Estimator, Generative, Learner, Stage, build, restore
 from dalm.data import Data
 from dalm.records import read_meta
 from dalm.train.budget import Reckoning
-from dalm.train.checks import check_labels, check_same
+from dalm.train.checks import check_labels, check_same, inherit
 from dalm.train.estimation import Estimation, estimate
 from dalm.train.group import Group
 from dalm.train.interrupt import handle_interrupt
@@ -74,6 +74,7 @@ class Fitting:
         """A new run; it appears under its name when it can be resumed, or is done."""
         model = self.run.model
         check_labels(model, self.data, self.options.learn_from)
+        inherit(model, self.options.start_from)
         model.to(self.options.place)
         learns = any(isinstance(stage.model, Learner) for stage in model.stages())
         if self.options.threads is None and not (learns and self.options.timed):

@@ -43,6 +43,10 @@ class FitOptions(Options, owner="fit"):
         "the same threads, precision and layout, so the same call ends with the same bits",
         default=None,
     )
+    start_from: str | None = option(
+        "a run whose weights the first step begins with, to train them further; its own stay",
+        default=None,
+    )
     seed: int = option("of everything random", default=0)
     batch_size: int | None = option("data per step", default=None, at_least=1)
     shards: int | None = option(

@@ -173,11 +173,10 @@ def _models(names: Sequence[str] | None) -> list[Entrant]:
 def _training(values: Mapping[str, Any], data: Data) -> FitOptions:
     """The options of training that all rows share, checked before the first one."""
     training = resolve(FitOptions(**values), Copycat(data.spec), len(data.train))
-    if training.learn_from != "train":
-        raise DalmError(
-            "compare chooses itself what each row learns from; leave "
-            f"learn_from={training.learn_from!r} out"
-        )
+    own = {"learn_from": "train", "plan": None, "start_from": None}
+    for name, value in own.items():
+        if (given := getattr(training, name)) != value:
+            raise DalmError(f"compare decides this itself for each row; leave {name}={given!r} out")
     return training
 
 
