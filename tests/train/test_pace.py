@@ -265,6 +265,7 @@ def test_the_fastest_way_wins_and_a_stalled_one_is_cut_short(monkeypatch, times,
         trial_of(Way(k, "float32", "contiguous"), seconds, clocked)
         for k, seconds in enumerate(times)
     ]
+    trials[0].measure()
     ranked = race(trials[0], [lambda one=one: one for one in trials[1:]], 3.0)
     assert ranked[0].way.threads == best
     assert {one.way.threads for one in ranked} == set(range(len(times)))
@@ -275,6 +276,7 @@ def test_ways_that_a_budget_cannot_pay_for_are_not_tried(monkeypatch):
     clocked = [0.0]
     monkeypatch.setattr(clock, "now", lambda: clocked[0])
     leader = trial_of(Way(1, "float32", "contiguous"), 1.0, clocked)
+    leader.measure()
     assert race(leader, [lambda: pytest.fail("it was made")], 2.0) == [leader]
 
 

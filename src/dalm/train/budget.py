@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
+
 from dalm.core import Generative, Learner
 from dalm.data import Data
 from dalm.train import clock
@@ -93,6 +95,8 @@ def reckon(
         group: the processes that train together.
     """
     assert options.seconds is not None
+    # The first optimiser of a process imports half of torch, which is no part of a fit.
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     began = clock.now()
     with threads_kept():
         best, trials = _fastest(family, data, options, stage, group)

@@ -26,7 +26,7 @@ from dalm.train.options import FitOptions, supported
 from dalm.train.state import State
 from dalm.train.step import Stepper
 
-SHARE = 0.06
+SHARE = 0.08
 """Of a budget of seconds, what measuring ways to compute may take, about."""
 ROUNDS = 15
 """Measured steps of each way, at most."""
@@ -212,8 +212,9 @@ def race(leader: Trial, others: Sequence[Callable[[], Trial]], seconds: float) -
     runners = [leader]
     dropped: list[Trial] = []
     for make in others:
-        step = leader.typical if leader.times else leader.measure()
-        if clock.now() - began + 4 * step > seconds:
+        step = leader.typical
+        expected = leader.slow / 2 + 3 * step  # it allocates too, and finds some of it made
+        if clock.now() - began + expected > seconds:
             break
         trial = make()
         fits = trial.first(max(SLOWER * step, GRACE))
