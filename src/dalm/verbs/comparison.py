@@ -133,11 +133,7 @@ def compare(
 
     training = values["train"] | {"resume": resume, "progress": progress}
     training["seed"] = budget.seed
-    remaining = Remaining(
-        [entrant.family for entrant in entrants],
-        seconds=budget.seconds,
-        scoring=seconds_for({"fit": budget.to_dict()}),
-    )
+    remaining = _remaining(entrants, budget)
     training["listeners"] = [Watch(remaining)]
     settings = Settings(folder, loaded, conditional, prove, budget.seed, training, remaining)
     with live_rows(progress, remaining) as live:
@@ -150,6 +146,13 @@ def compare(
             board["codecs"] = codecs(loaded, runs=folder).to_json()
         write_scoreboard(folder, board)
     return Scoreboard(folder, report([folder]), board)
+
+
+def _remaining(entrants: Sequence[Entrant], budget: FitOptions) -> Remaining:
+    """What is to come, before the first row."""
+    scoring = seconds_for({"fit": budget.to_dict()})
+    families = [entrant.family for entrant in entrants]
+    return Remaining(families, seconds=budget.seconds, scoring=scoring)
 
 
 def _check_classes(data: Data, conditional: bool) -> None:
