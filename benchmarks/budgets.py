@@ -34,6 +34,7 @@ from dalm.verbs.models import make
 
 SHAPES = {"digits": None, "28x28": (1, 28, 28), "32x32x3": (3, 32, 32)}
 ROWS = (10_000, 1000, 1000)
+CLASSES = 10
 BARE_SECONDS = 3.0
 """For which a bare loop is timed."""
 NAMES = tuple(family.family for family in FAMILIES)
@@ -45,10 +46,11 @@ def data_of(name: str, rows: tuple[int, int, int] = ROWS) -> Data:
     if shape is None:
         return dalm.load_data("digits")
     source = torch.Generator().manual_seed(0)
-    parts = [
-        Split(torch.randint(256, (n, *shape), generator=source, dtype=torch.uint8)) for n in rows
-    ]
-    return Data(name, name, {}, dalm.Spec(shape, 256), *parts)
+    parts = []
+    for n in rows:
+        x = torch.randint(256, (n, *shape), generator=source, dtype=torch.uint8)
+        parts.append(Split(x, torch.randint(CLASSES, (n,), generator=source)))
+    return Data(name, name, {}, dalm.Spec(shape, 256, CLASSES), *parts)
 
 
 def count_for_ever() -> None:
