@@ -67,6 +67,7 @@ SCORES = {
     "seed": 0,
     "machine": {},
     "each": None,
+    "sizes": {},
     "scores": [
         {"metric": "bits_per_dim", "title": "bits/dim", "split": "test", "subset": None}
         | metric(1.74, 0.04, label="exact", unit="bits/dim")

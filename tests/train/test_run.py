@@ -41,7 +41,10 @@ META = {
     "weights",
     "digest",
 }
-DATA = {"name", "source", "options", "fingerprint", "splits", "classes", "notes"}
+DATA = {"name", "source", "options", "fingerprint", "splits", "classes", "notes"} | {
+    "warnings",
+    "recorded",
+}
 MACHINE = {"device", "cpu", "cores", "threads", "python", "torch", "system"}
 
 

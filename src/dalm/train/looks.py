@@ -7,19 +7,18 @@ from torch import Tensor
 
 from dalm.core import Batch, Density, Stage, evaluating
 from dalm.data import Data
+from dalm.train.pace import SCORED
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
 from dalm.train.step import autocast
 
-SCORED = 512
-"""Validation rows scored during training."""
 SCORED_AT_ONCE = 128
 SHOWN = 64
 """Samples in a snapshot."""
 
 
 @torch.no_grad()
-def validate(state: State, stage: Stage, data: Data) -> float | None:
+def validate(state: State, stage: Stage, data: Data, most: int = SCORED) -> float | None:
     """Mean negative log probability of validation rows, or None for a model without one.
 
     Each part of the rows gets the same noise each time, so that validations compare.
@@ -28,6 +27,7 @@ def validate(state: State, stage: Stage, data: Data) -> float | None:
         state: whose average is scored.
         stage: says how data are seen.
         data: its validation split is scored.
+        most: rows that are scored.
 
     Returns:
         Nats per datum.
@@ -35,7 +35,7 @@ def validate(state: State, stage: Stage, data: Data) -> float | None:
     model = state.average
     if not isinstance(model, Density):
         return None
-    rows = data.val.subset(SCORED)
+    rows = data.val.subset(most)
     labelled = rows.y is not None and not bool((rows.y < 0).any())
     scores = []
     with autocast(state.options):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -22,8 +22,8 @@ class FitOptions(Options, owner="fit"):
     """Options of `fit`. Those left at `None` come from the family's own recipe."""
 
     seconds: float | None = option(
-        "budget of time, 60 if neither this nor steps is given; it becomes a number of steps after "
-        "a short measured warm-up",
+        "budget of time, 60 if neither this nor steps is given: a deadline; measured steps plan "
+        "how many fit, and the plan is made anew where the machine gets faster or slower",
         default=None,
         above=0,
     )
@@ -37,6 +37,15 @@ class FitOptions(Options, owner="fit"):
         "says it",
         default=None,
         at_least=1,
+    )
+    plan: str | None = option(
+        "a run whose recorded plan is followed instead of a clock: as many steps or passes, by "
+        "the same threads, precision and layout, so the same call ends with the same bits",
+        default=None,
+    )
+    start_from: str | None = option(
+        "a run whose weights the first step begins with, to train them further; its own stay",
+        default=None,
     )
     seed: int = option("of everything random", default=0)
     batch_size: int | None = option("data per step", default=None, at_least=1)
@@ -63,8 +72,19 @@ class FitOptions(Options, owner="fit"):
     )
     snapshots: int = option("how often 64 samples are kept", default=8, at_least=0)
     checkpoint: float = option("seconds between checkpoints", default=30.0, above=0)
+    threads: int | None = option(
+        "that compute on the CPU; within a budget of seconds the fastest of one and all, else all",
+        default=None,
+        at_least=1,
+    )
     precision: Literal["float32", "bfloat16"] | None = option(
-        "of the arithmetic; half precision where the machine has it", default=None
+        "of the arithmetic; half precision where the machine has it, and within a budget of "
+        "seconds only where it is faster",
+        default=None,
+    )
+    layout: Literal["contiguous", "channels_last"] | None = option(
+        "of images in memory; within a budget of seconds the faster one, else contiguous",
+        default=None,
     )
     compile: bool = option(
         "compile the model first; pays for long runs, and needs a C++ compiler", default=False
@@ -81,6 +101,11 @@ class FitOptions(Options, owner="fit"):
     def validate(self) -> None:
         """Refuse a seed that some library here does not take."""
         check_seed(self.seed)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the budget is one of seconds that was not made a number of steps yet."""
+        return self.seconds is not None and self.steps is None
 
     @property
     def place(self) -> str:
@@ -129,9 +154,15 @@ def with_recipe(options: FitOptions, model: Generative, rows: int) -> FitOptions
     learners = [stage.model for stage in model.stages() if isinstance(stage.model, Learner)]
     recipe = asdict(learners[0].recipe)
     gaps = {name: value for name, value in recipe.items() if getattr(options, name) is None}
+    if options.timed:  # what is fastest here is found by measuring
+        gaps.pop("precision", None)
     filled = options.replace(**gaps)
-    size = min(filled.batch_size or rows, rows)
-    return filled.replace(batch_size=size, precision=supported(filled.precision, filled.place))
+    changes: dict[str, Any] = {"batch_size": min(filled.batch_size or rows, rows)}
+    if filled.precision is not None:
+        changes["precision"] = supported(filled.precision, filled.place)
+    if not options.timed:
+        changes["layout"] = filled.layout or "contiguous"
+    return filled.replace(**changes)
 
 
 def available(device: str) -> str:
