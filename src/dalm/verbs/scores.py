@@ -24,6 +24,7 @@ from dalm.records.score import Score, find_score, score_records
 from dalm.train import Run
 from dalm.verbs.claims import check_claim
 from dalm.verbs.results import Result
+from dalm.verbs.seal import with_seal
 
 FORMAT = 2
 """Of `metrics.json`: scores are a list of records; format 1 had one for each name."""
@@ -143,7 +144,7 @@ def _evaluated(
     size = min(SAMPLES, len(data.val.x), len(data.test.x))
     each: dict[str, Tensor] = {}
     scores: list[Score] = []
-    checked = check_claim(model, data, seed)
+    checked = check_claim(model, data, seed, samples)
     for name, split in (("test", data.test), ("val", data.val)):
         scores += evaluate(
             samples,
@@ -199,6 +200,8 @@ def _keep(
 ) -> Scores:
     """Write `metrics.json`, with the proof of these weights if there is one."""
     proof = _proof(run)
+    if "proof" in proof:
+        scores = with_seal(scores, proof["proof"], run.model.spec.levels is not None)
     if "proven" in proof:
         scores = [*scores, proof.pop("proven")]
     record = {
