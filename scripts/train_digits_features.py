@@ -1,5 +1,5 @@
 """Train the feature net for scikit-learn's digits and write
-`src/dalm/features/digits-cnn-v1.safetensors`.
+`src/dalm/features/digits-cnn-v1.safetensors`, and beside it fingerprints of what it learned from.
 
 It sees the first 1,100 rows only (the training split), so that features of validation and test rows
 are as honest as those of samples. Run `python scripts/train_digits_features.py`; it takes seconds
@@ -15,7 +15,8 @@ from safetensors.torch import save
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from dalm.features.digits import WEIGHTS, DigitsNet
+from dalm.features.digits import LEARNED, WEIGHTS, DigitsNet
+from dalm.features.learned import write_learned
 from dalm.features.space import sha8
 
 ROWS = 1100
@@ -69,6 +70,7 @@ def main() -> None:
     net = train(x[:ROWS], y[:ROWS])
     content = save(net.state_dict())
     WEIGHTS.write_bytes(content)
+    write_learned(LEARNED, x[:ROWS])
 
     right = (net(x[-500:]).argmax(1) == y[-500:]).float().mean().item()
     size = f"{len(content):,} bytes"

@@ -84,7 +84,7 @@ def encode(
     first = INITIAL_WORDS
     growth = FASTEST_GROWTH
     coder = BitsBack(model, samples, batch)
-    before = tally.bits if tally else 0.0
+    before = (tally.bits, tally.rare) if tally else (0.0, 0)
     while True:
         stack = Stack(initial_words(first), True, tally)
         try:
@@ -93,7 +93,7 @@ def encode(
                 progress(x[rows].numel())
         except ExhaustedError:
             if tally:
-                tally.bits = before
+                tally.bits, tally.rare = before
             if rows.start > EARLY_DATA and growth < SLOWEST_GROWTH:
                 growth *= 2
             else:

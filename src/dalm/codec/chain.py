@@ -53,12 +53,36 @@ def encode(
         values = columns[entries, rows].T.int()
         coder.encode(symbols(values), LEVELS, flat(tables))
         if tally:
-            tally.add(tables, values)
+            tally.add(tables, values, rows=rows)
         return values
 
     _walk(model, len(x), y, batch, progress, take)
     words: Words = coder.get_compressed()
     return words
+
+
+@torch.no_grad()
+def code_lengths(
+    model: Autoregressive, x: Tensor, y: Tensor | None = None, batch: int = 500
+) -> CodeLength:
+    """What data cost under the tables that they would be coded with, without writing them.
+
+    Args:
+        model: of levels; its exact arithmetic works in double precision.
+        x: data, (N, *shape).
+        y: labels (N,), if the decoder will know them too.
+        batch: how many data a network is asked about at once.
+    """
+    length = CodeLength(len(x))
+    columns = x.flatten(1).to(model.spec.dtype).T.contiguous()[model.order()]
+
+    def take(rows: slice, entries: slice, tables: Tensor) -> Tensor:
+        values = columns[entries, rows].T.int()
+        length.add(tables, values, rows=rows)
+        return values
+
+    _walk(model, len(x), y, batch, lambda entries: None, take)
+    return length
 
 
 def decode(

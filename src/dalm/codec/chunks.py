@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import constriction
 import numpy as np
@@ -22,6 +22,8 @@ from dalm.core import Autoregressive, Density, Generative, Variational, config
 from dalm.errors import DalmError
 from dalm.exact import fixed
 from dalm.options import Options, option
+
+Model = TypeVar("Model", bound=Generative)
 
 MOST_BATCH = 2500
 """Data that a network is asked about at once, where nobody says how many."""
@@ -116,7 +118,7 @@ def most_chunk_data(model: Generative, labels: bool) -> int:
     return min(most, max(1, MOST_CHUNK_BYTES // datum_bytes))
 
 
-def exact_copy(model: Generative) -> Generative:
+def exact_copy(model: Model) -> Model:
     """The model in double precision, in which its exact arithmetic works."""
     return copy.deepcopy(model).double().eval().requires_grad_(False)
 

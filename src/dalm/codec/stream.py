@@ -16,6 +16,7 @@ from dalm.errors import DalmError
 Whole = NDArray[np.integer]
 Words = NDArray[np.uint32]
 
+WORD_BYTES = 4
 MOST_SYMBOLS = 1 << 27
 """Symbols in a stream: a damaged count then asks for no more than that many bytes or so."""
 MOST_LEVELS = 1 << 17

@@ -80,6 +80,8 @@ def _write_chunks(
         rows = np.ascontiguousarray(x[start:end])
         labels = None if y is None else y[start:end]
         hasher.update(rows.astype(header.dtype, copy=False).tobytes())
+        if coder.tally:
+            coder.tally.start = start
         payload = coder.encode(*_tensors(rows, labels, header.spec))
         archive.write_part(file, payload)
     if y is not None:

@@ -2,7 +2,7 @@
 
 Its features are the 32 standardised activations of the last hidden layer. The weights beside this
 file come from `scripts/train_digits_features.py`, which saw the first 1,100 rows only; the net
-names 98.2 % of the last 500 rightly.
+names 98.2 % of the last 500 rightly. Fingerprints of these rows are beside the weights.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from dalm.core import Spec
+from dalm.features.learned import count_learned
 from dalm.features.space import FeatureSpace, sha8
 
 WEIGHTS = Path(__file__).with_name("digits-cnn-v1.safetensors")
+LEARNED = Path(__file__).with_name("digits-cnn-v1.rows.safetensors")
 WIDTH = 32
 
 
@@ -72,3 +74,13 @@ def are_digits(spec: Spec) -> bool:
     False
     """
     return spec.shape == (1, 8, 8) and spec.levels == 17
+
+
+def learned_digits(x: Tensor) -> int:
+    """How many digits (N, 1, 8, 8) the net learned from.
+
+    >>> import torch
+    >>> learned_digits(torch.zeros(5, 1, 8, 8))
+    0
+    """
+    return count_learned(LEARNED, x)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dalm.core import Bound, Density, Generative, Spec
 from dalm.errors import DalmError
-from dalm.features import FeatureSpace, feature_space, space_name, standardised_space
+from dalm.features import FeatureSpace, feature_space, learned_note, space_name, standardised_space
 
 Need = Literal["samples", "features", "likelihood", "bound", "labels", "classifier", "proof"]
 """What a measure may need: samples, a feature space for them, a model with a likelihood, with a
@@ -173,8 +173,13 @@ class Evidence:
         """The feature space: the caller's own, which gets the data as they are, or a chosen one."""
         if isinstance(self.features, FeatureSpace):
             return self.features
-        name = space_name(self.spec, self.features)
+        name = space_name(self.spec, self.features, self.heldout)
         return self.plain_space if name == "raw" else feature_space(self.spec, name)
+
+    @cached_property
+    def space_note(self) -> str:
+        """What is to be said of the feature space; mostly nothing."""
+        return learned_note(self.spec, self.space.name.split("#")[0], self.heldout)
 
     @cached_property
     def vectors(self) -> tuple[Tensor, Tensor]:

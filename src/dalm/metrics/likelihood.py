@@ -25,26 +25,36 @@ from dalm.records.score import Score
 
 COSTLIEST = 5
 """Rows whose share of the costs is told."""
-MASS = 1e-6
+MASS = 1e-3
 """Nats by which rounding may raise a probability of 1."""
+CHANCE = 1e-4
+"""How often the noise of a bound may raise one of n data above 1: an unbiased estimate of a
+probability is k or more with a chance of 1 / k at most (Markov).
+"""
 RECORDED = "values that are recorded with a step have masses, and this is a density"
 
 
 def _compute(evidence: Evidence, nats: Tensor, measure: Measure) -> Score:
     score = bits_per_dim(nats, evidence.spec.dims, evidence.density.likelihood, measure)
-    impossible = evidence.spec.levels is not None and int((nats > MASS).sum())
-    if impossible:
-        reason = f"{impossible} of {len(nats)} data get a probability above 1"
-        return replace(score, flag="impossible", unranked=reason, checked="impossible")
-    if evidence.checked is not None and evidence.density.likelihood == "exact":
-        status, how = evidence.checked
+    status, how = evidence.checked or (None, "")
+    above = _above_one(evidence, nats)
+    if above:
+        status, how = "impossible", f"{above} of {len(nats)} data get a probability above 1"
+    if status:
         note = "; ".join(filter(None, [score.note, f"{status}: {how}"]))
         score = replace(score, checked=status, note=note)
-        if status == "impossible":
-            score = replace(score, flag="impossible", unranked=how)
-    if evidence.recorded and not score.unranked:
-        score = replace(score, unranked=RECORDED)
-    return score
+    if status == "impossible":
+        return replace(score, flag="impossible", unranked=how)
+    return replace(score, unranked=RECORDED) if evidence.recorded else score
+
+
+def _above_one(evidence: Evidence, nats: Tensor) -> int:
+    """How many masses are above one, beyond what rounding and the noise of a bound explain."""
+    if evidence.spec.levels is None:
+        return 0
+    is_exact = evidence.density.likelihood == "exact"
+    most = MASS if is_exact else math.log(max(1, len(nats)) / CHANCE)
+    return int((nats > most).sum())
 
 
 BITS_PER_DIM: Measure = Measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dalm.errors import DalmError
@@ -68,9 +68,17 @@ class Measure:
             scores = self.compute(evidence)
         except DalmError as error:
             return [self.score(None, n=self._size(evidence), note=str(error))]
-        return scores if isinstance(scores, list) else [scores]
+        scores = scores if isinstance(scores, list) else [scores]
+        return [_noted(score, evidence) for score in scores]
 
     def _size(self, evidence: Evidence) -> int:
         """How many data a score would have stood on."""
         data = evidence.samples if "samples" in self.needs else evidence.heldout
         return 0 if data is None else min(len(data), evidence.limit)
+
+
+def _noted(score: Score, evidence: Evidence) -> Score:
+    """The score with what is to be said of its feature space."""
+    if score.features is None or score.features != evidence.space.name or not evidence.space_note:
+        return score
+    return replace(score, note="; ".join(filter(None, [score.note, evidence.space_note])))

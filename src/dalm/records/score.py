@@ -49,8 +49,9 @@ class Score:
         flag: a word such as `"copies"` when the measure raises an alarm.
         note: what else a reader must know.
         unranked: why it takes no part in any ranking, if so.
-        checked: of an exact likelihood what speaks for it: `"guarded"` by a quick check,
-            `"unchecked"` or `"impossible"`.
+        checked: what speaks for a likelihood: `"sealed"` by a file that decodes, `"guarded"` by a
+            quick check, `"unchecked"`, `"unsealed"` by a file that failed, or `"impossible"`. The
+            note says how.
         title: what a person calls the measure.
         unreliable: why the interval does not hold, or `None` where nothing speaks against it.
 

@@ -223,7 +223,10 @@ def _proof_row(name: str, path: Path, meta: Json, data: Data) -> Iterator[CodecR
         yield _failed("model", name, str(error))
         return
     speed = proof["encode_mb_s"]
-    if proof["sealed"]:
+    if proof["sealed"] and proof.get("n", len(data.test)) < len(data.test):
+        reason = f"{proof['n']:,} of {len(data.test):,} rows were proven; all with prove --full"
+        yield replace(_failed("model", name, reason), encode_mb_s=speed)
+    elif proof["sealed"]:
         yield replace(_row("model", name, data, proof["bytes"]), encode_mb_s=speed)
     else:
         yield replace(_failed("model", name, proof["reason"]), encode_mb_s=speed)

@@ -1,4 +1,12 @@
-"""Proof: the seal on a run whose likelihood became a file of that size."""
+"""Proof: the seal on a run whose likelihood became a file of that size.
+
+A file proves a claim if three things hold. Another process, with another batch size and thread
+count, decodes it to the same data. The file is its code and its frame, to the last word: header,
+checksums, the words that a stack begins with (`dalm.codec.frame`); so nothing hides in an
+allowance, however few the data are. And the code's length is the claim's, up to what rounding and
+the noise of a bound explain (`dalm.verbs.agreement`), both ways: a code that is far shorter is no
+code of that claim but of the model with the file's floor, and that model's length is then sealed.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +16,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dalm.codec import CodeLength, Settings, by_bits_back, pack_model
+from dalm.codec import CodeLength, Settings, by_bits_back, frame_bytes, pack_model, slack_bits
 from dalm.codec import compress as write_archive
+from dalm.core import Density
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.metrics import MEASURES
 from dalm.metrics.proven import PROVEN
-from dalm.records import Json, atomic_write, read_scores
-from dalm.records.score import Score, score_records
+from dalm.records import atomic_write, read_scores
+from dalm.records.score import score_records
 from dalm.train import Run
-from dalm.verbs.claims import claim_of, refusal
-from dalm.verbs.results import Result
+from dalm.verbs.agreement import Claim, claim_of, contradiction, is_floored
 from dalm.verbs.scores import same, score
+from dalm.verbs.seal import Proof, ProofFile, interval_of, proof_score, sealed_records
+from dalm.verbs.sizing import Plan, plan_proof
 
 WRITE_BATCH = 2500
 READ_BATCH = 1000
@@ -35,107 +45,47 @@ READ_BATCH = 1000
 
 
 @dataclass(frozen=True)
-class ProofFile:
-    """A likelihood as a file.
+class Written:
+    """An archive on disk.
 
     Args:
-        claimed: bits/dim of the likelihood.
-        file: bits/dim of the file.
-        ratio: of the two.
-        bytes: of the file.
-        rounding: share that exact arithmetic adds to the claim.
-        overhead: share that coder and archive add to that; `None` for a file of no bits.
-        with_weights: bytes of the file and of the model, its weights as they are.
-        n: how many data.
-        samples: importance samples.
-        batch: data at once when it was written, and when it was read.
-        threads: likewise.
-        encode_mb_s: megabytes of data written in a second.
-        decode_mb_s: megabytes of data read in a second.
+        length: what its tables make of the data.
+        size: of the file, in bytes.
+        frame: bytes of it that are no code.
+        slack: bits by which it may differ from both.
+        seconds: that writing took.
     """
 
-    claimed: float
-    file: float
-    ratio: float
-    bytes: int
-    rounding: float
-    overhead: float | None
-    with_weights: int
-    n: int
-    samples: int
-    batch: tuple[int, int]
-    threads: tuple[int, int]
-    encode_mb_s: float
-    decode_mb_s: float
+    length: CodeLength
+    size: int
+    frame: int
+    slack: float
+    seconds: float
 
 
-@dataclass(frozen=True, repr=False)
-class Proof(Result):
-    """Whether a likelihood is proven.
-
-    Args:
-        sealed: whether it is.
-        reason: why not; `None` if it is.
-        coded: the file, if one was written; a model without a likelihood has none.
-    """
-
-    sealed: bool
-    reason: str | None
-    coded: ProofFile | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether a file was written that proves nothing."""
-        return self.coded is not None and not self.sealed
-
-    @property
-    def summary(self) -> str:
-        """The proof in one line.
-
-        >>> Proof(False, "noise has no likelihood").summary
-        'not proven: noise has no likelihood'
-        """
-        if self.coded is None or not self.sealed:
-            return f"not proven: {self.reason}"
-        samples = f", {self.coded.samples} samples" if self.coded.samples > 1 else ""
-        return (
-            f"proven: {self.coded.bytes:,} bytes, {self.coded.file:.4f} bits/dim, claimed "
-            f"{self.coded.claimed:.4f}{samples}"
-        )
-
-    def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
-        """The verdict, and what is known of the file."""
-        rows: list[Sequence[str]] = [("proven", "yes" if self.sealed else f"no: {self.reason}")]
-        if self.coded is not None:
-            rows += [
-                ("claimed", f"{self.coded.claimed:.4f} bits/dim"),
-                ("file", f"{self.coded.file:.4f} bits/dim, {self.coded.bytes:,} bytes"),
-                ("with the weights", f"{self.coded.with_weights:,} bytes"),
-                ("file / claim", f"{self.coded.ratio:.4f}"),
-            ]
-        return ("proof", ""), rows
-
-    def to_json(self) -> Json:
-        """As `proof` in `metrics.json`."""
-        verdict: Json = {"sealed": self.sealed, "reason": self.reason}
-        if self.coded is None:
-            return verdict
-        lists = {"batch": list(self.coded.batch), "threads": list(self.coded.threads)}
-        return verdict | asdict(self.coded) | lists
-
-
-def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) -> Proof:
+def prove(
+    run: Run | str | Path,
+    data: Data | None = None,
+    *,
+    samples: int = 1,
+    full: bool = False,
+    announce: Callable[[str], None] = lambda words: None,
+) -> Proof:
     """Compress the test split with a run's model, decode it in another process with another batch
     size and thread count, compare.
 
     The archive stays in the run folder as `proof.dalm`; the seal, or the reason for its absence,
-    goes into `metrics.json` as `proof`. Both take the place of an earlier proof.
+    goes into `metrics.json` as `proof`. Both take the place of an earlier proof. Where all rows
+    would take more than about two minutes, as many are proven as do not, spread evenly, and the
+    seal says how many.
 
     Args:
         run: a run or its folder.
         data: the data it was fitted to; by default they are loaded again from where they came.
         samples: importance samples of a latent-variable model; more than one prove the tighter
             bound.
+        full: prove all rows, however long it takes.
+        announce: told before a long proof how many rows it is of and how long it may take.
 
     Raises:
         DalmError: the data are not those of the run.
@@ -148,48 +98,62 @@ def prove(run: Run | str | Path, data: Data | None = None, *, samples: int = 1) 
     except DalmError as refusal:
         proof = Proof(False, str(refusal))
     else:
-        proof = _weigh(run, data.test.x, samples)
+        plan = plan_proof(run.model, data.test.x, samples, full)
+        if plan.words:
+            announce(plan.words)
+        proof = _weigh(run, data.test.subset(plan.rows).x, plan, samples)
     _record(run, data, proof)
     return proof
 
 
-def _weigh(run: Run, x: Tensor, samples: int) -> Proof:
+def _weigh(run: Run, x: Tensor, plan: Plan, samples: int) -> Proof:
     """Write the proof, read it elsewhere, and compare both the data and the size."""
+    assert isinstance(run.model, Density)
     write_threads = torch.get_num_threads()
     read_threads = 1 if write_threads > 1 else 2
-    exact_bits, write_seconds = _write(run, x, samples)
+    written = _write(run, x, samples)
     damage, read_seconds = _read_elsewhere(run.path, x, read_threads)
-    claim, noise = claim_of(run.model, x, samples)
-    size = (run.path / "proof.dalm").stat().st_size
+    claim = claim_of(run.model, x, samples)
+    low, high = interval_of(written.length.each, run.model.spec.dims)
 
     megabytes = x.nbytes / 1e6
-    reason = damage or refusal(size, exact_bits / 8, claim, noise)
+    reason = damage or _refusal(written, claim)
     coded = ProofFile(
-        claimed=8 * claim / x.numel(),
-        file=8 * size / x.numel(),
-        ratio=size / claim,
-        bytes=size,
-        rounding=exact_bits / 8 / claim - 1,
-        overhead=8 * size / exact_bits - 1 if exact_bits else None,
-        with_weights=size + len(pack_model(run.model)),
+        claimed=claim.bits / x.numel(),
+        model=written.length.bits / x.numel(),
+        file=8 * written.size / x.numel(),
+        ratio=8 * written.size / claim.bits if claim.bits else math.inf,
+        bytes=written.size,
+        frame=written.frame,
+        allowed=claim.allowed / x.numel(),
+        floored=is_floored(claim, written.length.bits),
+        low=low,
+        high=high,
+        rounding=written.length.bits / claim.bits - 1 if claim.bits else 0.0,
+        overhead=8 * written.size / written.length.bits - 1 if written.length.bits else None,
+        with_weights=written.size + len(pack_model(run.model)),
         n=len(x),
+        of=plan.of,
         samples=samples,
         batch=(WRITE_BATCH, READ_BATCH),
         threads=(write_threads, read_threads),
-        encode_mb_s=megabytes / write_seconds,
+        encode_mb_s=megabytes / written.seconds,
         decode_mb_s=megabytes / read_seconds,
     )
     return Proof(reason is None, reason, coded)
 
 
-def _write(run: Run, x: Tensor, samples: int) -> tuple[float, float]:
-    """Write the archive; returns the code length of the exact model in bits, and the seconds."""
+def _write(run: Run, x: Tensor, samples: int) -> Written:
+    """Write the archive, and weigh it."""
     began = time.perf_counter()
-    tally = CodeLength()
+    length = CodeLength(0 if by_bits_back(run.model) else len(x))
     settings = Settings(samples=samples, batch=WRITE_BATCH)
     with atomic_write(run.path / "proof.dalm") as file:
-        write_archive(run.model, x.numpy(), None, file, settings, tally=tally)
-    return tally.bits, time.perf_counter() - began
+        header = write_archive(run.model, x.numpy(), None, file, settings, tally=length)
+        seconds = time.perf_counter() - began
+        size = file.seek(0, 2)
+        frame = frame_bytes(file, size)
+    return Written(length, size, frame, slack_bits(header, x.numel()), seconds)
 
 
 def _read_elsewhere(run: Path, x: Tensor, threads: int) -> tuple[str | None, float]:
@@ -210,31 +174,33 @@ def _read_elsewhere(run: Path, x: Tensor, threads: int) -> tuple[str | None, flo
     return (None if alike else "the file decodes to something else"), seconds
 
 
+def _refusal(written: Written, claim: Claim) -> str | None:
+    """Why a file does not prove a claim, `None` if it does."""
+    if claim.is_too_noisy:
+        return (
+            f"the bound of {claim.bits:,.0f} bits changes by {claim.noise:,.0f} from draw to draw; "
+            "more rows or more samples would settle it"
+        )
+    rest = 8 * (written.size - written.frame) - written.length.bits
+    if abs(rest) > written.slack:
+        return (
+            f"the file has {written.size:,} bytes, {written.frame:,} of them no code; its code "
+            f"should have {written.length.bits / 8:,.0f}"
+        )
+    return contradiction(claim, written.length)
+
+
 def _record(run: Run, data: Data, proof: Proof) -> None:
-    """Put a proof, and its size as a score, into `metrics.json`."""
+    """Put a proof, its size as a score, and what it says of the likelihood into `metrics.json`."""
     if read_scores(run.path, run.meta) is None:
         score(run, data)
     scores = read_scores(run.path, run.meta) or {}
     others = [other for other in score_records(scores) if other.get("metric") != PROVEN.name]
-    record = _score(proof, len(data.test)).to_json()
+    is_provable = data.spec.levels is not None
+    others = sealed_records(others, proof.to_json(), is_provable)
+    records = [*others, proof_score(proof, len(data.test)).to_json()]
     kept = {key: value for key, value in scores.items() if key != "metrics"}  # of format 1
     places = {measure.name: place for place, measure in enumerate(MEASURES)}
-    scores_in_order = sorted(
-        [*others, record], key=lambda one: places.get(str(one.get("metric")), len(places))
-    )
-    kept |= {"format": 2, "scores": scores_in_order, "proof": proof.to_json()}
+    records.sort(key=lambda one: places.get(str(one.get("metric")), len(places)))
+    kept |= {"format": 2, "scores": records, "proof": proof.to_json()}
     run.keep_scores(kept)
-
-
-def _score(proof: Proof, n: int) -> Score:
-    """The proof as a figure of the scoreboard."""
-    if not proof.sealed or proof.coded is None:
-        return PROVEN.score(None, n=n, note=str(proof.reason))
-    coded = proof.coded
-    note = (
-        f"{coded.bytes:,} bytes, {coded.ratio:.4f} of the claim; with all weights as they are "
-        f"{coded.with_weights:,} bytes"
-    )
-    if coded.samples > 1:
-        note += f"; bits-back with {coded.samples} samples"
-    return PROVEN.score(coded.file, n=n, note=note)

@@ -24,6 +24,7 @@ from dalm.records.score import Score, find_score, score_records
 from dalm.train import Run
 from dalm.verbs.claims import check_claim
 from dalm.verbs.results import Result
+from dalm.verbs.seal import with_seal
 from dalm.verbs.sizes import Sizes, reckon, remarks, seconds_for
 
 FORMAT = 2
@@ -164,7 +165,7 @@ def _evaluated(
     size = min(SAMPLES, len(data.val.x), len(data.test.x))
     each: dict[str, Tensor] = {}
     scores: list[Score] = []
-    checked = check_claim(model, data, seed)
+    checked = check_claim(model, data, seed, samples)
     for name, split in (("test", data.test), ("val", data.val)):
         scores += evaluate(
             samples,
@@ -238,6 +239,8 @@ def _keep(
         facts: what else there is to say.
     """
     proof = _proof(run)
+    if "proof" in proof:
+        scores = with_seal(scores, proof["proof"], run.model.spec.levels is not None)
     if "proven" in proof:
         scores = [*scores, proof.pop("proven")]
     record = {

@@ -1,0 +1,78 @@
+"""How many rows a proof is of, and how long it will take: by coding a few first."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dalm.codec import Settings
+from dalm.codec import compress as write_archive
+from dalm.core import Generative
+
+MOST_SECONDS = 120.0
+"""A proof that nobody asked to be full takes about so long at most."""
+PILOTS = (4, 36)
+"""Rows that are coded first, twice: what each costs, and what all cost together."""
+QUIET_SECONDS = 10.0
+"""A proof that takes less is not announced."""
+LEAST_ROWS = 100
+PASSES = 2.2
+"""A proof writes, reads elsewhere, and scores."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A proof to be.
+
+    Args:
+        rows: how many it is of.
+        of: how many there are.
+        seconds: that it may take.
+    """
+
+    rows: int
+    of: int
+    seconds: float
+
+    @property
+    def words(self) -> str:
+        """What to say before it begins; nothing of a short one of all rows.
+
+        >>> Plan(500, 500, 3.0).words, Plan(2000, 10_000, 118.0).words
+        ('', 'proving 2,000 of 10,000 rows, about 118 s; all of them would take about 590 s')
+        """
+        if self.rows == self.of and self.seconds < QUIET_SECONDS:
+            return ""
+        words = f"proving {self.rows:,} of {self.of:,} rows, about {self.seconds:,.0f} s"
+        if self.rows == self.of:
+            return words
+        return f"{words}; all of them would take about {self.seconds * self.of / self.rows:,.0f} s"
+
+
+def plan_proof(model: Generative, x: Tensor, samples: int, full: bool) -> Plan:
+    """How many rows to prove.
+
+    Args:
+        model: that writes the file.
+        x: all rows, (N, *shape).
+        samples: importance samples of bits-back.
+        full: whether it must be all of them.
+    """
+    if len(x) <= LEAST_ROWS:
+        return Plan(len(x), len(x), 0.0)
+    few, more = (_seconds(model, x[:rows], samples) for rows in PILOTS)
+    each = max(more - few, 0.0) / (PILOTS[1] - PILOTS[0])
+    start = max(few - PILOTS[0] * each, 0.0)
+    affordable = (MOST_SECONDS / PASSES - start) / each if each else len(x)
+    rows = len(x) if full else min(len(x), max(LEAST_ROWS, int(affordable)))
+    return Plan(rows, len(x), PASSES * (start + rows * each))
+
+
+def _seconds(model: Generative, x: Tensor, samples: int) -> float:
+    """That coding takes."""
+    began = time.perf_counter()
+    write_archive(model, x.numpy(), None, io.BytesIO(), Settings(samples=samples))
+    return time.perf_counter() - began
