@@ -129,11 +129,11 @@ def reckon(model: Generative, data: Data, seconds: float | None) -> Sizes:
         jobs["tightened"] = lambda n: _tightening(model, rows[:n])
     found = asdict(FULL) | {"heldout": comparable(data, PARTS["heldout"] * seconds)}
     for name, cost in jobs.items():
-        most = min(getattr(FULL, name), len(rows)) if name != "samples" else found["heldout"]
-        most = min(most, getattr(FULL, name))
-        share = PARTS[name] * seconds
-        fewer = affordable(cost, share, getattr(LEAST, name), most)
-        found[name] = fewer if fewer < most else getattr(FULL, name)
+        full = getattr(FULL, name)
+        most = min(full, found["heldout"] if name == "samples" else len(rows))
+        fewer = affordable(cost, PARTS[name] * seconds, getattr(LEAST, name), most)
+        found[name] = fewer if fewer < most else full
+    found["samples"] = min(found["samples"], found["heldout"])  # no more are compared
     return Sizes(**found)
 
 
