@@ -23,7 +23,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[float]], lis
         scored: list[dict[str, Tensor]] = []
         results = iter(values)
 
-        def validate(state: State, stage: Stage, data: Data) -> float:
+        def validate(state: State, stage: Stage, data: Data, *_: int) -> float:
             weights = state.average.state_dict()
             scored.append({name: value.clone() for name, value in weights.items()})
             return next(results)

@@ -220,6 +220,8 @@ def test_a_helper_is_hidden_beside_its_file():
 
 def test_a_folder_that_is_there_or_cannot_be_made_is_refused(tmp_path):
     require_absent(tmp_path / "new" / "deep")
+    require_absent(tmp_path)  # it is empty
+    (tmp_path / "mine").touch()
     with pytest.raises(DalmError, match=r"exists already; nothing was changed.*--resume"):
         require_absent(tmp_path)
     (tmp_path / "file").write_text("text")

@@ -4,7 +4,9 @@ nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import threading
 from typing import Any
 
@@ -18,7 +20,7 @@ from dalm.core import Spec
 from dalm.data import load_data
 from dalm.errors import DalmError
 from dalm.testing.general import generator_of
-from dalm.train import FitOptions, fit
+from dalm.train import FitOptions, Run, fit
 from dalm.train.batches import Batches
 from dalm.train.schedule import learning_rate
 from dalm.train.seeds import derive_seed
@@ -189,14 +191,93 @@ def test_data_of_another_spec_are_refused(tmp_path):
 
 def test_an_existing_folder_is_refused_and_untouched(tmp_path):
     run_of("vae", tmp_path / "run")
-    (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("mine")
     before = listing(tmp_path)
-    for name in ("run", "empty", "file"):
+    for name in ("run", "file"):
         for family in ("kde", "vae"):
             with pytest.raises(DalmError, match="exists already; nothing was changed"):
                 run_of(family, tmp_path / name)
     assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("family", ["kde", "vae"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_empty_folder_is_as_good_as_none(tmp_path, family, resume):
+    (tmp_path / "run").mkdir()
+    run = run_of(family, tmp_path / "run", resume=resume)
+    assert run.meta["state"] == "done"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_that_was_made_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    """Another process finished a run there between the first look and the end of the first step."""
+    publish = Run.publish
+
+    def late(run, folder):
+        folder.mkdir()
+        (folder / "run.json").write_text("another's")
+        return publish(run, folder)
+
+    monkeypatch.setattr(Run, "publish", late)
+    for family in ("kde", "vae"):
+        with pytest.raises(DalmError, match=r"another process made .* meanwhile"):
+            run_of(family, tmp_path / family)
+        assert (tmp_path / family / "run.json").read_text() == "another's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kde", "vae"]
+
+
+def test_a_folder_that_was_made_while_its_lock_was_waited_for_is_refused(tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def hold(folder):
+        folder.mkdir()
+        (folder / "run.json").write_text("another's")
+        yield
+
+    monkeypatch.setattr(sys.modules["dalm.train.fit"], "hold", hold)
+    with pytest.raises(DalmError, match="exists already; nothing was changed"):
+        run_of("vae", tmp_path / "run")
+    assert (tmp_path / "run" / "run.json").read_text() == "another's"
+
+
+def test_resume_without_a_folder_names_the_runs_that_are_not_finished(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DalmError, match=r"say which one: out, --out$"):
+        run_of("vae", None, resume=True)
+    for _ in range(2):
+        run_of("vae", None)
+    run = Run.open("runs/vae-digits-2")
+    run.update(state="stopped")
+    with pytest.raises(DalmError, match=r"not finished: runs/vae-digits-2$"):
+        run_of("vae", None, resume=True)
+
+
+def test_a_run_is_trained_further_from_its_weights(tmp_path):
+    first = run_of("vae", tmp_path / "first")
+    before = listing(tmp_path)
+    still = run_of("vae", tmp_path / "still", steps=1, lr=1e-30, start_from=str(first.path))
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, still.model.state_dict()[name]), f"{name} differs"
+    assert still.meta["fit"]["start_from"] == str(first.path)
+    further = run_of("vae", tmp_path / "further", steps=40, start_from=str(first.path))
+    assert nats(further.model) > nats(first.model)
+    after = listing(tmp_path)
+    assert {name: after[name] for name in before} == before, "the first run stays as it was"
+
+
+def nats(model):
+    return model.log_prob(DIGITS.test.x, generator=generator_of()).mean()
+
+
+def test_a_run_of_another_model_is_no_start(tmp_path):
+    run_of("vae", tmp_path / "vae")
+    parent = str(tmp_path / "vae")
+    with pytest.raises(DalmError, match="latent=2"):
+        run_of("vae", tmp_path / "other", own={"latent": 3}, start_from=parent)
+    with pytest.raises(DalmError, match="family=vae"):
+        run_of("dcgan", tmp_path / "other", start_from=parent)
+    with pytest.raises(DalmError, match="kde takes no steps"):
+        run_of("kde", tmp_path / "other", start_from=parent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["vae"]
 
 
 def test_folders_are_numbered_by_default(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ def test_every_option_is_resolved_and_recorded(tmp_path, name):
     recorded = json.loads((run.path / "run.json").read_text())["fit"]
     assert set(recorded) == set(FitOptions.declared())
     open_ones = [option for option, value in recorded.items() if value is None]
-    assert open_ones == ["seconds", "passes", "plan", "cpu_threads"], "of a budget of steps"
+    assert open_ones == ["seconds", "passes", "plan", "start_from"], "a learner makes no passes"
     recipe = run.model.recipe
     for option in ("lr", "ema", "clip", "schedule", "batch_size", "weight_decay"):
         assert recorded[option] == getattr(recipe, option)
@@ -72,8 +72,9 @@ def test_a_budget_of_seconds_becomes_steps_and_can_be_repeated(tmp_path):
     assert recorded["seconds"] == 0.5
     assert isinstance(recorded["steps"], int)
     assert recorded["steps"] >= 1
-    asked = recorded | {"seconds": None}
-    again = fit(tiny("vae"), DIGITS, out=tmp_path / "again", progress=False, **asked)
+    assert first.meta["plan"][0]["step"] == 0
+    again = run_of("vae", tmp_path / "again", steps=None, plan=str(first.path))
+    assert again.meta["plan"] == first.meta["plan"]
     assert weights(first) == weights(again)
 
 

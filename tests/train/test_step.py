@@ -16,7 +16,7 @@ from dalm.errors import DalmError
 from dalm.models import DCGAN, VAE
 from dalm.testing.general import generator_of
 from dalm.train import FitOptions
-from dalm.train.looks import snapshot, validate
+from dalm.train.looks import SCORED, snapshot, validate
 from dalm.train.options import resolve
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
@@ -250,7 +250,7 @@ def test_turns_that_depend_on_the_rows_are_refused():
 def test_validation_is_the_mean_of_the_density():
     model = tiny("pixelcnn")
     options = FitOptions(steps=1, ema=0.0, device="cpu", precision="float32", lr=0.1)
-    expected = -model.log_prob(DIGITS.val.x[:512]).double().mean().item()
+    expected = -model.log_prob(DIGITS.val.x[:SCORED]).double().mean().item()
     stage = Stage("model", model)
     assert validate(State(model, options), stage, DIGITS) == pytest.approx(expected, abs=1e-5)
     gan = tiny("dcgan")

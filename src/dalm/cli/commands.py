@@ -80,7 +80,7 @@ def command_of(name: str) -> Command:
     extra = {}
     if has_json(get_type_hints(function).get("return")):
         extra["json"] = JSON
-    if COMPUTED & parameters.keys():
+    if COMPUTED & parameters.keys() and "train" not in groups:  # those know threads themselves
         extra["threads"] = THREADS
     return Command(name, function, own, groups, extra)
 
@@ -109,7 +109,8 @@ def run(name: str, word: str, arguments: list[str]) -> int:
     given = parse(f"dalm {word}", _about(command, family), fields, arguments)
 
     as_json = bool(given.own.pop("json", False))
-    _use_threads(given.own.pop("threads", 0))
+    trained = given.grouped.get("train", {}).get("threads")
+    _use_threads(given.own.pop("threads", trained or 0))
     values = _values(command, given, quiet=as_json)
     with progress_bar(name, command.function) as callback:
         result = command.function(**values, **callback)

@@ -66,8 +66,6 @@ def say_fit(run: Any) -> int:
             file=sys.stderr,
         )
         return 130
-    if run.meta.get("warning"):
-        print(f"Warning: {run.meta['warning']}", file=sys.stderr)
     if run.meta.get("ended"):
         print(f"Ended early, {run.meta['ended']}")
     print(

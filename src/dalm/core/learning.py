@@ -18,7 +18,7 @@ An *estimator* learns in closed form or by passes of its own, and yields after e
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
@@ -146,6 +146,11 @@ def _seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def _unbounded() -> float | None:
+    """No end is set."""
+    return None
+
+
 @dataclass
 class Work:
     """What an estimator learns from, and where it stands.
@@ -159,6 +164,11 @@ class Work:
         number: how many passes came before.
         generator: randomness of the pass under way, on the CPU.
         memory: what it wants to know again in later passes, but is no part of the model.
+        left: asks how many seconds of the budget are left, `None` where it is no budget of seconds.
+            A pass that may be long sizes its work by that; what it decides so goes into `memory`.
+
+    >>> Work(Batch(torch.zeros(1, 2))).left() is None
+    True
     """
 
     train: Batch
@@ -166,6 +176,7 @@ class Work:
     number: int = 0
     generator: torch.Generator = field(default_factory=_seeded)
     memory: dict[str, Tensor] = field(default_factory=dict)
+    left: Callable[[], float | None] = _unbounded
 
 
 class Estimator(Generative):

@@ -18,7 +18,7 @@ from dalm.metrics.authenticity import AUTHENTICITY
 from dalm.metrics.c2st import C2ST
 from dalm.metrics.copied import COPIED
 from dalm.metrics.copying import COPYING
-from dalm.metrics.evidence import Evidence
+from dalm.metrics.evidence import IMPORTANCE_ROWS, Evidence
 from dalm.metrics.frechet import FRECHET
 from dalm.metrics.kid import KID
 from dalm.metrics.likelihood import BITS_PER_DIM, IMPORTANCE_BITS_PER_DIM, rows_of
@@ -91,6 +91,8 @@ def evaluate(
     recorded: bool = False,
     classes: tuple[str, ...] = (),
     checked: tuple[str, str] | None = None,
+    likelihoods: int | None = None,
+    importance_rows: int = IMPORTANCE_ROWS,
 ) -> list[Score]:
     """Scores of samples, and of the model if it is given, in the order of `MEASURES`.
 
@@ -120,6 +122,8 @@ def evaluate(
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
         classes: names of the classes.
         checked: what speaks for an exact likelihood, and how that was found; see `Evidence`.
+        likelihoods: most held-out rows whose likelihood is computed, as many if nothing is said.
+        importance_rows: most held-out rows that importance samples are spent on.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -145,6 +149,8 @@ def evaluate(
         recorded=recorded,
         classes=classes,
         checked=checked,
+        likelihoods=limit if likelihoods is None else likelihoods,
+        importance_rows=importance_rows,
     )
     asked = [measure for measure in MEASURES if measure.chooses or not choosing]
     computable = [measure for measure in asked if measure.needs <= evidence.offers]

@@ -58,6 +58,8 @@ class Evidence:
         classes: names of the classes.
         checked: what speaks for an exact likelihood, `"guarded"`, `"unchecked"` or `"impossible"`,
             and how that was found.
+        likelihoods: most held-out rows whose likelihood is computed.
+        importance_rows: most held-out rows that importance samples are spent on.
 
     Raises:
         DalmError: an unknown feature space, or one that does not suit the data.
@@ -81,6 +83,8 @@ class Evidence:
     recorded: bool = False
     classes: tuple[str, ...] = ()
     checked: tuple[str, str] | None = None
+    likelihoods: int = 10_000
+    importance_rows: int = IMPORTANCE_ROWS
     _results: dict[Callable[[Evidence], Any], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -203,12 +207,12 @@ class Evidence:
     @cached_property
     def scored(self) -> Tensor:
         """Places of the held-out rows whose log probability is taken, (n,)."""
-        return even_places(len(self.heldout), self.limit)
+        return even_places(len(self.heldout), self.likelihoods)
 
     @cached_property
     def tightened(self) -> Tensor:
         """Places of the held-out rows that importance samples are spent on, (n,)."""
-        return even_places(len(self.heldout), IMPORTANCE_ROWS)
+        return even_places(len(self.heldout), self.importance_rows)
 
     @cached_property
     def log_probs(self) -> Tensor:
@@ -220,7 +224,7 @@ class Evidence:
 
     @cached_property
     def importance_bounds(self) -> Tensor:
-        """The bound with 128 importance samples for each of at most 500 held-out rows, in nats."""
+        """The bound with 128 importance samples for each of some held-out rows, in nats."""
         model = self.model
         if not isinstance(model, Bound):
             raise DalmError("the model is no bound that importance samples could tighten")

@@ -4,7 +4,7 @@ Training writes them, the report reads them, and neither knows the other.
 """
 
 from dalm.records.digest import Json, digest, read_signed, with_digest
-from dalm.records.files import atomic_write, require_absent, write
+from dalm.records.files import atomic_write, is_empty, require_absent, write
 from dalm.records.machine import machine
 from dalm.records.run import (
     RunFolder,
@@ -39,6 +39,7 @@ __all__ = [
     "digest",
     "find_score",
     "hold",
+    "is_empty",
     "is_reference",
     "machine",
     "read_meta",

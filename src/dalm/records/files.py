@@ -85,15 +85,24 @@ def write(path: Path, content: bytes | str) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether it is a folder without anything in it.
+
+    >>> is_empty(Path("."))
+    False
+    """
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def require_absent(folder: Path) -> None:
-    """Raise DalmError unless a folder of this name can be made.
+    """Raise DalmError unless a folder of this name can be made; one that is empty counts as absent.
 
     >>> require_absent(Path("."))
     Traceback (most recent call last):
     dalm.errors.DalmError: . exists already; nothing was changed. Choose another folder, or go on
     with what is in it by --resume
     """
-    if folder.exists():
+    if folder.exists() and not is_empty(folder):
         raise DalmError(
             f"{folder} exists already; nothing was changed. Choose another folder, or go on with "
             "what is in it by --resume"

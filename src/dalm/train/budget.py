@@ -1,57 +1,91 @@
-"""A budget of seconds as a number of steps, before the first step. What the machine is fastest at
-is found by measuring, and so is what a step, a validation and a snapshot take.
-"""
+"""A budget of seconds as a plan: how to compute, how many steps, how many looks beside them."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import functools
-import os
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 
-from dalm.core import Generative, Recipe
+from dalm.core import Generative, Learner
 from dalm.data import Data
+from dalm.train import clock
 from dalm.train.group import Group
-from dalm.train.looks import SHOWN, snapshot, validate
-from dalm.train.options import FitOptions, supported
-from dalm.train.state import State
-from dalm.train.step import Stepper
+from dalm.train.looks import snapshot, validate
+from dalm.train.options import FitOptions
+from dalm.train.pace import SCORED, Leg
+from dalm.train.speed import SHARE, Trial, Way, race, threads_kept, use_threads, ways, within
 
 CHEAP = 0.1
 """Largest share of a time budget that goes into validation and snapshots."""
+FEW_ROWS = 16
+"""Validation rows that are scored to reckon what all would cost."""
+LEAST_ROWS = 64
+"""Rows below which a validation gives way to a rarer one of more rows."""
 WARM_UP = 0.02
-"""Share of a time budget that the measured steps may take."""
-CHOICE = 0.12
-"""Share of a time budget that finding the fastest arithmetic may take."""
-FEWEST = 2
-"""Measured steps, at least."""
-MOST = 200
-"""Measured steps, at most."""
-EACH = 2
-"""Measured steps of each alternative."""
-TASTE = 32
-"""Validation rows that tell what all cost."""
-FEW_STEPS = 200
-"""Steps below which a net has hardly begun to learn."""
+"""Share of a time budget that the measured steps of the way chosen may take at least."""
+FEWEST = 5
+"""Measured steps that are enough."""
+STALLED = 0.2
+"""Share of a time budget that no single step should take."""
+USEFUL = 200
+"""Steps below which a fit is warned of."""
 
 
-class Plan(NamedTuple):
-    """Options with a number of steps, and what a run keeps of how they were found."""
+@dataclass
+class Reckoning:
+    """What measuring told of a stage with a budget of seconds.
+
+    Args:
+        options: of the stage, the number of steps and the way to compute among them.
+        spent: seconds that the measuring took, or that went by before.
+        validation: seconds of one validation.
+        snapshot: seconds of one snapshot.
+        rows: validation rows that are scored each time.
+        pace: seconds of a step.
+        trials: the ways that were tried, with their rates.
+    """
 
     options: FitOptions
-    facts: dict[str, Any]
+    spent: float = 0.0
+    validation: float = 0.0
+    snapshot: float = 0.0
+    rows: int = SCORED
+    pace: float | None = None
+    trials: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def warning(self) -> str | None:
+        """What to say of a plan of very few steps."""
+        steps = self.options.steps or 0
+        if self.pace is None or steps >= USEFUL:
+            return None
+        return (
+            f"only {steps} steps fit into {self.options.seconds:g} s on this machine as it is, too "
+            "few to learn much; give more time (seconds), or a smaller net"
+        )
+
+    @property
+    def leg(self) -> Leg:
+        """The plan at the start."""
+        options = self.options
+        assert options.steps is not None
+        return Leg(
+            step=0,
+            steps=options.steps,
+            validations=options.validations,
+            snapshots=options.snapshots,
+            rows=self.rows,
+            threads=options.threads,
+        )
 
 
-def budget_to_steps(
+def reckon(
     family: Generative, data: Data, options: FitOptions, stage: int = 0, group: Group = Group()
-) -> Plan:
-    """Turn a budget of seconds into steps, by taking a few on a copy of the model.
+) -> Reckoning:
+    """Plan a stage with a budget of seconds, by steps and looks on copies of the model.
 
     Args:
         family: the whole model.
@@ -60,160 +94,144 @@ def budget_to_steps(
         stage: which of the family's stages.
         group: the processes that train together.
     """
-    if options.steps is not None:
-        return Plan(options, {})
     assert options.seconds is not None
-    began = time.perf_counter()
-    trial = options.replace(steps=10**9, plan=None)
-    fastest, rates = _fastest(family, data, trial, stage, group)
-    assert fastest.precision is not None
-    with threads_of(fastest):
-        state, step = _trial(family, data, fastest, stage, group)
-        step()  # compiles and allocates, unlike those to come
-        typical = _typical(step, group, options.seconds)
-        seen = min(TASTE, len(data.val))
-        state.options = fastest.replace(validation_rows=max(1, seen))
-        each = duration(lambda: validate(state, step.stage, data)) / max(1, seen)
-        showing = duration(lambda: snapshot(state, SHOWN // 8)) * 8
-    affordable = CHEAP / 2 * options.seconds
-    rows = min(options.validation_rows, max(1, len(data.val)), max(TASTE, int(affordable / each)))
-    validations = min(options.validations, max(1, int(affordable / (each * rows))))
-    snapshots = min(options.snapshots, int(affordable / showing))
-    left = options.seconds - (time.perf_counter() - began)
-    left -= validations * rows * each + snapshots * showing
-    steps = max(1, int(left / typical))
-    steps, validations, snapshots, rows = map(int, group.agree(steps, validations, snapshots, rows))
-    planned = options.replace(
-        steps=steps,
-        validations=validations,
-        validation_rows=rows if validations else options.validation_rows,
-        snapshots=snapshots,
-        precision=fastest.precision,
-        cpu_threads=fastest.cpu_threads,
+    # The first optimiser of a process imports half of torch, which is no part of a fit.
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    began = clock.now()
+    with threads_kept():
+        best, trials = _fastest(family, data, options, stage, group)
+        use_threads(best.way.threads)
+        found = Reckoning(options.replace(**asdict(best.way)), trials=trials)
+        (pace,) = group.agree(best.typical)
+        found.pace = pace
+        _reckon_looks(found, best, data)
+    (found.spent,) = group.agree(clock.now() - began)
+    left = options.seconds - found.spent
+    chosen = found.options
+    left -= chosen.validations * found.validation + chosen.snapshots * found.snapshot
+    steps = max(1, int(left / pace))
+    steps, validations, snapshots, rows = map(
+        int, group.agree(steps, chosen.validations, chosen.snapshots, found.rows)
     )
-    return Plan(planned, rates | _warning(steps, options.seconds))
-
-
-def _warning(steps: int, seconds: float) -> dict[str, Any]:
-    if steps >= FEW_STEPS:
-        return {}
-    return {
-        "warning": f"{seconds:g} seconds are only about {steps} steps here, and a net has hardly "
-        f"begun to learn before {FEW_STEPS}; give more time, or a smaller model"
-    }
-
-
-def _typical(step: Stepper, group: Group, seconds: float) -> float:
-    """What a step takes."""
-    times: list[float] = []
-    spent = 0.0
-    while len(times) < FEWEST or (spent < WARM_UP * seconds and len(times) < MOST):
-        times.append(duration(functools.partial(_take, step)))
-        (spent,) = group.agree(sum(times))
-    return statistics.median(times[len(times) // 5 :])
+    found.rows = rows
+    found.options = chosen.replace(steps=steps, validations=validations, snapshots=snapshots)
+    return found
 
 
 def _fastest(
     family: Generative, data: Data, options: FitOptions, stage: int, group: Group
-) -> tuple[FitOptions, dict[str, Any]]:
-    """The options with the fastest threads and precision of those that are open, and the rate of
-    each alternative in steps per second; the first one where there is no time to try others.
+) -> tuple[Trial, list[dict[str, Any]]]:
+    """The fastest way to compute, and all that were tried. Several processes try one alone: a step
+    that one of them cuts short would leave the others waiting.
     """
+    model = family.stages()[stage].model
+    assert isinstance(model, Learner)
     assert options.seconds is not None
-    recipe = getattr(family.stages()[stage].model, "recipe", Recipe())
-    wanted = supported(options.precision or recipe.precision, options.place)
-    found = _alternatives(options, wanted, group)
-    if len(found) == 1:
-        return next(iter(found.values())), {}
-    times: dict[str, list[float]] = {}
-    spent = 0.0
-    for name, one in found.items():
-        with threads_of(one):
-            _, step = _trial(family, data, one, stage, group)
-            spent += duration(functools.partial(_take, step))
-            times[name] = [duration(functools.partial(_take, step)) for _ in range(EACH)]
-        spent += sum(times[name])
-        if spent * (1 + 1 / len(times)) > CHOICE * options.seconds:
-            break
-    rates = {name: round(1 / statistics.median(values), 3) for name, values in times.items()}
-    best = max(rates, key=rates.__getitem__)
-    return found[best], {"steps_per_second": rates, "chosen": best}
+    by_threads, others = ways(model, options)
+
+    def trial(way: Way) -> Trial:
+        return Trial(family, data, options, stage, group, way)
+
+    def later(some: list[Way]) -> list[Callable[[], Trial]]:
+        return [partial(trial, way) for way in some]
+
+    alone = group.size == 1
+    best = trial(by_threads[0] if alone else by_threads[-1])
+    best.first()
+    if best.slow > STALLED * options.seconds:
+        best.times.append(best.slow)  # no second one to find out more
+        return best, [best.to_json()]
+    best.measure()
+    lost: list[dict[str, Any]] = []
+    if alone:
+        share = SHARE / 2 * options.seconds
+        best, *rest = race(best, later(by_threads[1:]), share)
+        lost += [one.to_json() for one in rest]
+        threads = best.way.threads
+        more = [Way(threads, way.precision, way.layout) for way in others]
+        best.times[:-1] = []
+        best, *rest = race(best, later(more), share)
+        lost += [one.to_json() for one in rest]
+    _measure_on(best, options.seconds, group)
+    return best, [best.to_json(), *lost]
 
 
-def _take(step: Stepper) -> None:
-    for turn in step():
-        turn.loss.item()
+def _measure_on(best: Trial, seconds: float, group: Group) -> None:
+    """More steps, until they say how fast the way is."""
+    spent = sum(best.times)
+    while len(best.times) < FEWEST and spent < WARM_UP * seconds:
+        best.measure()
+        (spent,) = group.agree(sum(best.times))
 
 
-def _alternatives(
-    options: FitOptions, wanted: Literal["float32", "bfloat16"], group: Group
-) -> dict[str, FitOptions]:
-    """What may be chosen: all threads or one, half precision or not where the recipe wants half.
-
-    Several processes share the cores already, and an accelerator does the work of threads.
-    """
-    every = torch.get_num_threads()
-    plain = options.replace(precision=wanted)
-    if options.place != "cpu" or group.size > 1:
-        return {"as it is": plain}
-    threads = (
-        [options.cpu_threads] if options.cpu_threads else sorted({every, 1}, reverse=not busy())
+def _reckon_looks(found: Reckoning, trial: Trial, data: Data) -> None:
+    """Scale validations and snapshots down to their share of the budget."""
+    options = found.options
+    assert options.seconds is not None
+    share = CHEAP / 2 * options.seconds
+    if options.validations:
+        found.rows, found.validation = _validation(trial, data, share, options.validations)
+    validations = int(share / found.validation) if found.validation else options.validations
+    showing = within(share, lambda: snapshot(trial.state)) if options.snapshots else 0.0
+    snapshots = options.snapshots
+    if showing is None:
+        snapshots = 0
+    elif showing:
+        snapshots = min(snapshots, int(share / showing))
+        found.snapshot = showing
+    found.options = options.replace(
+        validations=min(options.validations, validations), snapshots=snapshots
     )
-    precisions = [wanted] if options.precision else list(dict.fromkeys([wanted, "float32"]))
-    return {
-        f"{precision}, {count} thread{'s' * (count > 1)}": plain.replace(
-            precision=precision, cpu_threads=count
-        )
-        for precision in precisions
-        for count in threads
-    }
 
 
-def busy() -> bool:
-    """Whether others keep half of the cores busy: then one thread is tried first, since several
-    wait for each other.
-    """
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) / 2
+def _validation(trial: Trial, data: Data, share: float, times: int) -> tuple[int, float]:
+    """How many rows a validation scores, and its seconds.
 
-
-def _trial(
-    family: Generative, data: Data, options: FitOptions, stage: int, group: Group
-) -> tuple[State, Stepper]:
-    """A copy to take steps with, and what takes them."""
-    state = State(copy.deepcopy(family), options, stage)
-    part = state.family.stages()[stage]
-    compile_parts(state.model, options)
-    return state, Stepper(state, part, data.train, group)
-
-
-def compile_parts(model: Generative, options: FitOptions) -> None:
-    """Compile whatever the model calls, where that was asked for.
+    A few rows tell what more would cost; more are only tried if that is a small part of the share.
 
     Args:
-        model: of the stage.
-        options: say whether.
+        trial: whose average is scored.
+        data: its validation rows are scored.
+        share: seconds for all validations.
+        times: how many are wanted.
     """
-    if options.compile:
-        for part in (model, *model.children()):
-            part.compile()
+    stage = trial.stepper.stage
+    most = min(SCORED, len(data.val))
+    rows = min(FEW_ROWS, most)
+    seconds = within(share, partial(validate, trial.state, stage, data, rows))
+    while seconds is not None and rows < most and 4 * seconds < share / 4:
+        rows = min(4 * rows, most)
+        seconds = within(share, partial(validate, trial.state, stage, data, rows))
+    if seconds is None:
+        return rows, 2 * share  # not even one
+    each = max(seconds, 1e-9) / rows
+    wanted = share / (each * max(1, min(times, 5)))
+    chosen = max(min(LEAST_ROWS, most), min(most, int(wanted)))
+    chosen = max(1, min(chosen, int(share / each)))
+    return chosen, each * chosen
 
 
-@contextlib.contextmanager
-def threads_of(options: FitOptions) -> Iterator[None]:
-    """Compute with the threads that the options say, and with as many as before afterwards."""
-    before = torch.get_num_threads()
-    if options.cpu_threads is None or options.cpu_threads == before:
-        yield
-        return
-    torch.set_num_threads(options.cpu_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def threads_again(
+    family: Generative, data: Data, options: FitOptions, stage: int, seconds: float
+) -> tuple[int, float]:
+    """How many threads are fastest now, and the seconds of a step by them.
 
-
-def duration(action: Callable[[], object]) -> float:
-    """Seconds that an action takes."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+    Args:
+        family: the whole model, as far as it is.
+        data: what it learns from.
+        options: of the stage, the way to compute among them.
+        stage: which of the family's stages.
+        seconds: that trying may take, about.
+    """
+    model = family.stages()[stage].model
+    assert isinstance(model, Learner)
+    by_threads, _ = ways(model, options.replace(threads=None))
+    with threads_kept():
+        first, *others = (
+            partial(Trial, family, data, options, stage, Group(), way) for way in by_threads
+        )
+        leader = first()
+        leader.first()
+        leader.measure()
+        best, *_ = race(leader, others, seconds)
+    return best.way.threads, best.typical

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dalm.core import Estimator, Generative, config
+from dalm.core import Estimator, Generative, Learner, config, restore
 from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.train.group import Group
 from dalm.train.options import FitOptions
+from dalm.train.run import Run
 from dalm.train.session import Listener
 
 
@@ -63,6 +64,29 @@ def check_same(
                 f"{folder} was started with {name}={started}, not {now}; ask for the same, or "
                 "choose another folder"
             )
+
+
+def inherit(model: Generative, parent: str | None) -> None:
+    """Give a model the weights of a run, if there is one to start from.
+
+    Args:
+        model: gets them.
+        parent: the folder of the run.
+
+    Raises:
+        DalmError: the run holds another model, or the model takes no steps.
+    """
+    if parent is None:
+        return
+    if not any(isinstance(stage.model, Learner) for stage in model.stages()):
+        raise DalmError(
+            f"{model.family} takes no steps, so it cannot learn further from the weights of "
+            f"{parent}; leave start_from out"
+        )
+    run = Run.open(parent)
+    asked = json.loads(json.dumps(config(model)))
+    _check_model(Path(parent), run.meta["model"], asked)
+    restore(model, run.model.state_dict())
 
 
 def _check_data(folder: Path, before: dict[str, Any], data: Data) -> None:

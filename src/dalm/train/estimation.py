@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,19 @@ import torch
 from dalm.core import Batch, Estimator, Generative, Stage, Work, restore
 from dalm.data import Split
 from dalm.errors import DalmError
+from dalm.train import clock
 from dalm.train.options import FitOptions
+from dalm.train.parts import joined, parted
 from dalm.train.run import read_tensors, write_tensors
 from dalm.train.seeds import derive_seed
 from dalm.train.session import Session
-from dalm.train.state import joined, parted
 
 ROWS_AT_ONCE = 512
 """Rows that a stage's `see` looks at together."""
+LATE = 0.1
+"""Share of a budget of seconds by which a pass may end too late: it cannot be cut short."""
+LATE_SECONDS = 2.0
+"""The same in seconds, added."""
 
 
 class Estimation:
@@ -58,24 +62,33 @@ class Estimation:
         self.over = False
         self.told = False
         device = stage.model.device
+        self.longest = 0.0
+        self._began: float | None = None
         rows = seen(train, stage, device)
         stage.model.measure(rows.x)
         held = seen(validation, stage, device)
         standard = stage.model.standard
-        self.work = Work(rows._replace(x=standard(rows.x)), held._replace(x=standard(held.x)))
+        self.work = Work(
+            rows._replace(x=standard(rows.x)),
+            held._replace(x=standard(held.x)),
+            left=self.left,
+        )
         self.notes: dict[str, Any] = {}
         self._passes: Iterator[Mapping[str, float]] | None = None
 
     def step(self) -> bool:
         """Make a pass; false when there is none left."""
-        began = time.perf_counter()
+        self._began = began = clock.now()
         role = "absorb" if not self.index else f"{self.index}/absorb"
         seed = derive_seed(self.options.seed, role, self.work.number)
         self.work.generator.manual_seed(seed)
         if self._passes is None:
             self._passes = iter(self.model.passes(self.work))
         terms = next(self._passes, None)
-        self.seconds += time.perf_counter() - began
+        took = clock.now() - began
+        self.longest = max(self.longest, took)
+        self.seconds += took
+        self._began = None
         if terms is None:
             self.over = True
             return False
@@ -91,12 +104,24 @@ class Estimation:
                 f"{self.model.family} logs {unknown[0]!r}, and its `units` do not say in which unit"
             )
 
+    def left(self) -> float | None:
+        """Seconds that are left of the budget, the pass under way counted; `None` without one."""
+        seconds = self.options.seconds
+        if seconds is None or self.options.passes or self.options.steps:
+            return None
+        under_way = 0.0 if self._began is None else clock.now() - self._began
+        return seconds - self.seconds - under_way
+
     def exhausted(self) -> bool:
-        """Whether the budget is used up."""
+        """Whether the budget is used up, or another pass would end too late."""
         most = self.options.passes or self.options.steps
         if most is not None:
             return self.work.number >= most
-        return self.options.seconds is not None and self.seconds >= self.options.seconds
+        left = self.left()
+        if left is None:
+            return False
+        late = LATE * (self.options.seconds or 0.0) + LATE_SECONDS
+        return left <= 0 or self.longest > left + late
 
     def save(self, path: Path) -> None:
         """Write what a resume needs."""

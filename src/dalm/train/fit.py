@@ -1,8 +1,8 @@
 """Fit a model: open its run, go through its stages, close it.
 
-Everything random in step t is a function of the seed and t, and a time budget is turned into steps
-before the first one. So a run can be repeated from its `run.json`, and one that was killed ends
-with the same bits as one that was not.
+Everything random in step t is a function of the seed and t, and all that a clock decides is noted
+in the plan of the run. So a run can be repeated from its `run.json`, and one that was killed ends
+with the same bits as one that was not, on the same machine with the same threads.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import torch
 from dalm.core import Generative
 from dalm.data import Data
 from dalm.errors import DalmError
-from dalm.records import require_absent
-from dalm.records.status import hold
+from dalm.records import is_empty, require_absent
+from dalm.records.status import hold, run_state
 from dalm.train.checks import check_group, check_listeners
 from dalm.train.fitting import Fitting
+from dalm.train.following import by_plan, followed_run
 from dalm.train.group import Group
 from dalm.train.listeners import built_in
 from dalm.train.options import FitOptions, resolve
 from dalm.train.run import Run
 from dalm.train.session import Listener
+from dalm.train.speed import threads_kept
 
 
 def fit(
@@ -47,7 +49,8 @@ def fit(
     Args:
         model: any family; it is trained in place, except when resuming.
         data: from `load_data`; its Spec must be the model's.
-        out: the run folder, which must not exist yet; by default `runs/FAMILY-DATA`, numbered.
+        out: the run folder, which must not exist yet, or be empty; by default `runs/FAMILY-DATA`,
+            numbered.
         resume: continue the run in `out` if there is one, start it if there is none.
         progress: show a progress bar.
         listeners: told of what happens, after those of every fit; see `dalm.train.Listener`.
@@ -64,16 +67,20 @@ def fit(
             "data.spec"
         )
     check_listeners(listeners)
-    options = resolve(wanted, model, len(data.train))
+    followed = followed_run(wanted, model)
+    budgeted = wanted if followed is None else by_plan(wanted, followed)
+    options = resolve(budgeted, model, len(data.train))
     group = Group.here(options.place)
     options = options.replace(shards=options.shards or group.size)
     check_group(model, group)
     name = f"{model.family}-{data.name}"
-    with contextlib.ExitStack() as stack, torch.random.fork_rng():
+    if resume and out is None:
+        raise DalmError(_say_which(name))
+    with contextlib.ExitStack() as stack, torch.random.fork_rng(), threads_kept():
         folder = stack.enter_context(_reserved(out, resume, name, group))
         told = [*built_in(progress), *listeners] if group.leads else []
-        fitting = Fitting(folder, model, data, options, told, group)
-        if resume and folder.exists():
+        fitting = Fitting(folder, model, data, options, told, group, wanted, followed)
+        if resume and _there(folder):
             fitting.reopen(wanted)
         else:
             fitting.start()
@@ -91,13 +98,28 @@ def _reserved(out: str | Path | None, resume: bool, name: str, group: Group) -> 
         return
     if out is not None:
         folder = Path(out)
-        if not (resume and folder.exists()):
+        if not (resume and _there(folder)):
             require_absent(folder)
         with hold(folder):
+            if not (resume and _there(folder)):
+                require_absent(folder)  # another process may have made it while this one waited
             yield folder
         return
     with contextlib.ExitStack() as stack:
         yield next(path for k in range(1, 10**6) if (path := _free(stack, f"runs/{name}-{k}")))
+
+
+def _there(folder: Path) -> bool:
+    """Whether something is there that could be gone on with."""
+    return folder.exists() and not is_empty(folder)
+
+
+def _say_which(name: str) -> str:
+    """What to do about a call that is to go on with a run, and does not say with which."""
+    runs = sorted(Path("runs").glob(f"{name}-*"))
+    unfinished = [run.as_posix() for run in runs if run_state(run) in ("stopped", "crashed")]
+    found = f"; not finished: {', '.join(unfinished)}" if unfinished else ""
+    return f"to resume is to go on with the run in a folder; say which one: out, --out{found}"
 
 
 def _free(stack: contextlib.ExitStack, name: str) -> Path | None:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dalm.core import Estimator, Generative, Learner, Stage, build, restore
 from dalm.data import Data
 from dalm.records import read_meta
-from dalm.train.budget import threads_of
-from dalm.train.checks import check_labels, check_same
+from dalm.train.budget import Reckoning
+from dalm.train.checks import check_labels, check_same, inherit
 from dalm.train.estimation import Estimation, estimate
 from dalm.train.group import Group
 from dalm.train.interrupt import handle_interrupt
-from dalm.train.learning import learn
 from dalm.train.options import Diverged, FitOptions
-from dalm.train.pace import pace_of
-from dalm.train.plan import adapt_stage, noted_options, share_of, stage_notes
+from dalm.train.parts import parted
+from dalm.train.plan import share_of
 from dalm.train.run import Run, read_tensors
-from dalm.train.session import Listener, Session, states_of
-from dalm.train.state import State, parted
+from dalm.train.session import Listener, Session
+from dalm.train.speed import use_threads
+from dalm.train.steps import Steps
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -37,6 +38,8 @@ class Fitting:
         options: of the fit, resolved but for the number of steps.
         listeners: told of what happens.
         group: the processes that train together.
+        wanted: the options as the user gave them; by default those of the fit.
+        followed: the description of a run whose plan is followed.
     """
 
     def __init__(
@@ -47,21 +50,20 @@ class Fitting:
         options: FitOptions,
         listeners: Sequence[Listener],
         group: Group,
+        wanted: FitOptions | None = None,
+        followed: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.data = data
         self.options = options
         self.listeners = listeners
         self.group = group
+        self.wanted = wanted or options
+        self.followed = followed
+        self.reckoned: Reckoning | None = None
         self.run = Run(folder, model)
         self.estimation: Estimation | None = None
         self.seconds = 0.0
-        self.began = time.perf_counter()
-
-    @property
-    def _spent(self) -> float:
-        """Seconds since the call that were no step's."""
-        return time.perf_counter() - self.began - self.seconds
 
     @property
     def checkpoint(self) -> Path:
@@ -72,7 +74,12 @@ class Fitting:
         """A new run; it appears under its name when it can be resumed, or is done."""
         model = self.run.model
         check_labels(model, self.data, self.options.learn_from)
+        inherit(model, self.options.start_from)
         model.to(self.options.place)
+        learns = any(isinstance(stage.model, Learner) for stage in model.stages())
+        if self.options.threads is None and not (learns and self.options.timed):
+            self.options = self.options.replace(threads=torch.get_num_threads())
+        use_threads(self.options.threads)
         first = model.stages()[0].model
         if isinstance(first, Estimator):
             self._start_estimator()
@@ -80,16 +87,16 @@ class Fitting:
             self._start_learner()
 
     def _start_learner(self) -> None:
-        options, rates = adapt_stage(self.run.model, self.data, self.options, 0, self.group)
-        if len(self._stages) == 1:
-            self.options = options
+        steps = Steps(self, 0)
+        found = steps.reckon()
+        self.reckoned = found
+        if len(self.stages) == 1:
+            self.options = found.options
         if not self.group.leads:
             self.run.meta = {"state": "running", "fit": self.options.to_dict()}
             return
-        state = State(self.run.model, options)
         self.run = Run.create(self.folder, self.run.model, self.data, self.options)
-        self.run.update(**stage_notes(self.run.model, options, 0, self.run.meta), **rates)
-        state.save(self.checkpoint)
+        steps.begin(found)
         self.run.publish(self.folder)
 
     def _start_estimator(self) -> None:
@@ -97,7 +104,7 @@ class Fitting:
         estimation = self._estimation(0)
         estimation.step()
         self.run = Run.create(self.folder, self.run.model, self.data, self.options)
-        single = not isinstance(estimation.model, Learner) and len(self._stages) == 1
+        single = not isinstance(estimation.model, Learner) and len(self.stages) == 1
         if estimation.over and single:
             self.run.finish("done", self.run.model.state_dict(), estimation.seconds)
         else:
@@ -106,25 +113,32 @@ class Fitting:
         self.run.publish(self.folder)
 
     @property
-    def _stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage]:
+        """The parts that are fitted, in order."""
         return self.run.model.stages()
 
     def _estimation(self, index: int) -> Estimation:
-        options = share_of(self.options, len(self._stages))
-        stage = self._stages[index]
+        options = share_of(self.options, len(self.stages))
+        stage = self.stages[index]
         if isinstance(stage.model, Learner):
             seconds = options.seconds and options.seconds / 2  # the rest is for its steps
-            passes = options.passes or self._passes(index) or None
+            passes = options.passes or self.passes(index) or self._followed_passes(index) or None
             options = options.replace(seconds=seconds, steps=None, passes=passes)
         train = getattr(self.data, options.learn_from)
         return Estimation(self.run.model, stage, index, train, self.data.val, options)
 
-    def _passes(self, index: int) -> int:
+    def passes(self, index: int) -> int:
         """The passes that a stage is known to have made."""
-        if len(self._stages) == 1:
+        if len(self.stages) == 1:
             return int(self.run.meta.get("passes", 0))
         stages = self.run.meta.get("stages", [])
         return int(stages[index].get("passes", 0)) if index < len(stages) else 0
+
+    def _followed_passes(self, index: int) -> int:
+        """Those that a stage of the run that is followed made."""
+        followed = self.followed or {}
+        stages = followed.get("stages")
+        return int((stages[index] if stages else followed).get("passes", 0))
 
     def reopen(self, wanted: FitOptions) -> None:
         """The run that is there already, if it is the one that was asked for.
@@ -170,7 +184,7 @@ class Fitting:
         first = note.get("stage", 0)
         outcome = "done"
         with handle_interrupt() as interrupted:
-            for index in range(first, len(self._stages)):
+            for index in range(first, len(self.stages)):
                 outcome = self._stage(index, note if index == first else {}, interrupted)
                 if outcome == "stopped":
                     break
@@ -178,15 +192,22 @@ class Fitting:
 
     def _stage(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
         """One stage, from its start or from where its checkpoint stands."""
-        model = self._stages[index].model
+        model = self.stages[index].model
         outcome = "done"
         if isinstance(model, Estimator) and "step" not in note:
             outcome = self._estimate(index, note, interrupted)
         if outcome == "done" and isinstance(model, Learner):
-            outcome = self._learn(index, note, interrupted)
+            outcome = Steps(self, index).take(note, interrupted)
         return outcome
 
-    def _session(self, index: int, options: FitOptions, interrupted: threading.Event) -> Session:
+    def session(self, index: int, options: FitOptions, interrupted: threading.Event) -> Session:
+        """What listeners see of a stage.
+
+        Args:
+            index: which of the stages.
+            options: of the stage.
+            interrupted: set when the user wants to stop.
+        """
         done = self.run.meta.get("stages", [])[:index]
         return Session(
             run=self.run,
@@ -194,7 +215,7 @@ class Fitting:
             listeners=self.listeners,
             interrupted=interrupted,
             options=options,
-            stage=self._stages[index],
+            stage=self.stages[index],
             offset=sum(stage["steps"] + stage.get("passes", 0) for stage in done),
             earlier=self.seconds,
         )
@@ -208,7 +229,8 @@ class Fitting:
                 estimation.load(self.checkpoint)
         self.estimation = None
         working = estimation
-        session = self._session(index, working.options, interrupted)
+        use_threads(self.options.threads)
+        session = self.session(index, working.options, interrupted)
         session.restore(working.notes)
 
         def save() -> None:
@@ -225,76 +247,9 @@ class Fitting:
     def _note_passes(self, index: int, estimation: Estimation) -> None:
         """Keep the number of passes, which gives the same bits again as a budget of steps."""
         passes = estimation.work.number
-        if len(self._stages) == 1:
+        if len(self.stages) == 1:
             self.run.update(passes=passes)
             return
         before = self.run.meta.get("stages", [])[:index]
-        facts = {"name": self._stages[index].name, "steps": 0, "passes": passes}
+        facts = {"name": self.stages[index].name, "steps": 0, "passes": passes}
         self.run.update(stages=[*before, facts])
-
-    def _learn(self, index: int, note: dict[str, Any], interrupted: threading.Event) -> str:
-        options = self._options(index) if "step" in note else self._begin(index)
-        self.group.agree(0)  # the checkpoint is there
-        state = State(self.run.model, options, index)
-        state.load(self.checkpoint)
-        session = self._session(index, options, interrupted)
-        session.offset += self._passes(index)  # of a family that made some before its steps
-        session.step_of_stage = state.step
-        session.seconds = state.seconds
-        session.restore(state.notes)
-
-        def save() -> None:
-            state.notes = session.notes()
-            state.save(self.checkpoint)
-
-        def keep_plan() -> None:
-            noted = state.options.replace(seconds=self.options.seconds)
-            single = {"fit": noted.to_dict()} if len(self._stages) == 1 else {}
-            self.run.update(
-                **single, **stage_notes(self.run.model, state.options, index, self.run.meta)
-            )
-
-        session.save = save
-        session.keep_plan = keep_plan
-        try:
-            with threads_of(options):
-                outcome = learn(session, state, self.group, pace_of(options, state, self._spent))
-        except Diverged as error:
-            self._fail(state, error)
-            raise
-        self.seconds += state.seconds
-        state.model.eval()
-        state.model.load_state_dict(state.result())
-        self.group.share(state.model)
-        if session.reason is not None and self.group.leads:
-            self.run.update(ended=f"at step {session.step} of {session.steps}: {session.reason}")
-        return outcome
-
-    def _options(self, index: int) -> FitOptions:
-        """The options of a stage that began before."""
-        rows = len(self.data.train)
-        return noted_options(self.run.model, self.options, index, self.run.meta, rows)
-
-    def _begin(self, index: int) -> FitOptions:
-        """Prepare a stage that takes steps, after another one or after passes of its own."""
-        options, rates = adapt_stage(self.run.model, self.data, self.options, index, self.group)
-        if self.group.leads:
-            whole = options.replace(seconds=self.options.seconds)
-            single = {"fit": whole.to_dict()} if len(self._stages) == 1 else {}
-            notes = stage_notes(self.run.model, options, index, self.run.meta)
-            self.run.update(**single, **notes, **rates)
-            state = State(self.run.model, options, index)
-            state.notes = states_of(self.listeners)
-            state.earlier = self.seconds
-            state.save(self.checkpoint)
-        return options
-
-    def _fail(self, state: State, error: Diverged) -> None:
-        """Close a run that diverged, with its best weights or those of its last checkpoint."""
-        best = state.best
-        seconds = state.seconds
-        state.load(self.checkpoint)
-        state.model.load_state_dict(best or state.result())
-        if self.group.leads:
-            weights = self.run.model.state_dict()
-            self.run.finish("failed", weights, self.seconds + seconds, str(error))

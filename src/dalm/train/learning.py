@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
+from dataclasses import astuple
 
 import torch
 
-from dalm.train.budget import compile_parts
+from dalm.train import clock
 from dalm.train.group import Group
 from dalm.train.looks import snapshot, validate
 from dalm.train.meter import Meter
 from dalm.train.options import FitOptions
-from dalm.train.pace import Pace, planned_again
-from dalm.train.schedule import milestones
+from dalm.train.pace import Leg
+from dalm.train.pacer import Pacer
 from dalm.train.session import Session
+from dalm.train.speed import compile_parts, use_threads
 from dalm.train.state import State
 from dalm.train.step import Stepper
 
 LOOK_EVERY = 10
 """Steps between looks at the losses: each look waits for the accelerator."""
+NO_LEG = Leg(-1, 0, 0, 0)
+"""What the leading process tells where the plan stands."""
 
 
-def learn(session: Session, state: State, group: Group, pace: Pace | None = None) -> str:
+def learn(session: Session, state: State, group: Group, pacer: Pacer | None = None) -> str:
     """Take the remaining steps of a stage; returns how it ended, `done` or `stopped`.
 
     Args:
         session: told of all that happens.
         state: where the stage stands.
         group: the processes that train together.
-        pace: the deadline, where the budget is one of time; several processes keep to their plan.
+        pacer: plans anew as time goes by; without one the plan stands.
 
     Raises:
         Diverged: a loss or a weight is not finite.
@@ -44,7 +47,7 @@ def learn(session: Session, state: State, group: Group, pace: Pace | None = None
         for listener in session.listeners:
             listener.on_start(session)
         with deterministic(options):
-            _steps(session, state, step, pace if group.size == 1 else None)
+            _steps(session, state, step, pacer)
         if session.meter.waiting:
             _look(session)
         state.check()
@@ -57,45 +60,68 @@ def learn(session: Session, state: State, group: Group, pace: Pace | None = None
     return outcome
 
 
-def _steps(session: Session, state: State, step: Stepper, pace: Pace | None) -> None:
-    looks, shows, last = _agenda(state.options)
-    began = time.perf_counter()
+def _steps(session: Session, state: State, step: Stepper, pacer: Pacer | None) -> None:
+    began = clock.now()
     earlier = state.seconds
-    if pace:
-        pace.begin(state.step)
-    while state.step < last and not any(step.group.agree(session.stopping)):
+    looks, shows = _follow(session, state)
+    if pacer is not None:
+        pacer.start(state.step)
+    while state.step < state.plan.at(state.step).steps and not any(
+        step.group.agree(session.stopping)
+    ):
         played = step()
-        state.seconds = earlier + time.perf_counter() - began
+        state.seconds = earlier + clock.now() - began
         session.step_of_stage = state.step
         session.seconds = state.seconds
-        if pace and state.step < last and (steps := pace.replan(state.options, state.step)):
-            _plan_again(session, state, step, steps)
-            looks, shows, last = _agenda(state.options)
-        session.milestone = state.step in looks | shows | {last}
+        session.milestone = state.step in looks | shows | {state.options.steps}
         session.meter.add(session.step, played)
         if session.milestone or state.step % LOOK_EVERY == 0:
             _look(session)
-        _milestones(session, state, looks, shows)
+        _milestones(session, state, looks, shows, pacer)
         for listener in session.listeners:
             listener.on_step(session, played)
         _roll_back(session, state, step.group)
         session.end_step()
+        if _next_leg(session, state, step.group, pacer, earlier + clock.now() - began):
+            looks, shows = _follow(session, state)
 
 
-def _agenda(options: FitOptions) -> tuple[set[int], set[int], int]:
-    """The steps with a validation, those with a snapshot, and the last one."""
-    assert options.steps is not None
-    looks = milestones(options, options.validations)
-    return looks, milestones(options, options.snapshots), options.steps
-
-
-def _plan_again(session: Session, state: State, step: Stepper, steps: int) -> None:
-    """Take another number of steps than planned; the run keeps the plan before it is followed."""
-    state.options = planned_again(state.options, state.step, steps)
-    step.options = state.options
+def _follow(session: Session, state: State) -> tuple[set[int], set[int]]:
+    """Go by the leg of the plan that begins here; the steps of its validations and snapshots."""
+    leg = state.plan.at(state.step)
+    state.follow(leg)
     session.options = state.options
-    session.keep_plan()
-    session.event("plan", steps=steps)
+    use_threads(leg.threads)
+    looks = state.plan.due(state.step, leg.validations)
+    return looks, state.plan.due(state.step, leg.snapshots)
+
+
+def _next_leg(
+    session: Session, state: State, group: Group, pacer: Pacer | None, elapsed: float
+) -> bool:
+    """Whether another leg of the plan begins after this step: one noted before, or a new one.
+
+    Args:
+        session: the fit under way.
+        state: where the stage stands.
+        group: the processes, of which the leading one plans.
+        pacer: its planner.
+        elapsed: seconds of the budget that went by.
+    """
+    if any(leg.step == state.step for leg in state.plan.legs):
+        return True
+    if state.options.seconds is None:
+        return False
+    leg = pacer.consider(state.step, elapsed) if pacer is not None else None
+    told = group.agree(*(-1 if number is None else number for number in astuple(leg or NO_LEG)))
+    if told[0] < 0:
+        return False
+    if pacer is None:
+        step, steps, validations, snapshots, rows, threads = map(int, told)
+        counts = (step, steps, validations, snapshots, rows)
+        state.plan.add(Leg(*counts, threads if threads > 0 else None))
+    session.planned()
+    return True
 
 
 def _look(session: Session) -> None:
@@ -104,17 +130,30 @@ def _look(session: Session) -> None:
         listener.on_look(session)
 
 
-def _milestones(session: Session, state: State, looks: set[int], shows: set[int]) -> None:
-    """Draw samples and score validation rows, if it is time."""
+def _milestones(
+    session: Session, state: State, looks: set[int], shows: set[int], pacer: Pacer | None
+) -> None:
+    """Draw samples and score validation rows, if it is time.
+
+    Args:
+        session: the fit under way.
+        state: where the stage stands.
+        looks: steps with a validation.
+        shows: steps with a snapshot.
+        pacer: measures what they cost.
+    """
     if not session.listeners:
         return
+    measured = pacer.look if pacer is not None else contextlib.nullcontext
     if state.step in shows:
-        samples = snapshot(state)
+        with measured("snapshot"):
+            samples = snapshot(state)
         for listener in session.listeners:
             listener.on_snapshot(session, samples)
     if state.step not in looks:
         return
-    value = validate(state, session.stage, session.data)
+    with measured("validation"):
+        value = validate(state, session.stage, session.data, state.plan.at(state.step - 1).rows)
     if value is not None:
         for listener in session.listeners:
             listener.on_validation(session, value)

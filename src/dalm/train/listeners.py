@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich import get_console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from dalm.records import files, status
 from dalm.records.lines import append_line, read_lines
 from dalm.records.status import append_event
-from dalm.train.schedule import learning_rate
+from dalm.train import clock
 from dalm.train.session import Listener, Session
 from dalm.train.step import Played
 
@@ -47,7 +48,7 @@ class LossLog(Listener):
         last = session.step_of_stage == session.options.steps or session.stopping
         if session.meter.count < every and not last:
             return
-        lr = learning_rate(session.options, session.step_of_stage - 1)
+        lr = session.learner.rate(session.step_of_stage - 1)
         terms = {"terms": session.terms} if session.terms else {}
         self._line(session, loss=session.losses, lr=lr, **terms)
         session.meter.reset()
@@ -70,6 +71,7 @@ class ProgressBar(Listener):
     def __init__(self) -> None:
         self.bar: Progress | None = None
         self.task = TaskID(0)
+        self.moved = 0.0
 
     def on_start(self, session: Session) -> None:
         """Show the bar."""
@@ -88,9 +90,15 @@ class ProgressBar(Listener):
         self.task = self.bar.add_task("", total=session.options.steps, count="", loss="", rate="")
         self.bar.start()
 
+    def on_step(self, session: Session, played: Sequence[Played]) -> None:
+        """Move it, also where looks at the losses are far apart."""
+        if clock.now() - self.moved > SIGN_EVERY:
+            self.on_look(session)
+
     def on_look(self, session: Session) -> None:
-        """Move it."""
+        """Move it, and say how high the loss is."""
         assert self.bar is not None
+        self.moved = clock.now()
         done = session.step_of_stage
         values = session.losses or session.terms
         known = [value for value in values.values() if value is not None]
@@ -99,10 +107,16 @@ class ProgressBar(Listener):
         self.bar.update(
             self.task,
             completed=done,
+            total=session.options.steps,
             count=f"{done}{total} {unit}",
             loss="loss " * bool(session.losses) + " ".join(f"{value:.4f}" for value in known),
             rate=f"{done / max(session.seconds, 1e-9):.3g}",
         )
+
+    def on_event(self, session: Session, event: str, facts: Mapping[str, Any]) -> None:
+        """Say what a person should know now."""
+        if "words" in facts:
+            get_console().print(f"{session.family.family}: {facts['words']}")
 
     def on_end(self, session: Session, outcome: str) -> None:
         """Take it away."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dalm.core import Batch, Density, Stage, evaluating
 from dalm.data import Data
+from dalm.train.pace import SCORED
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
 from dalm.train.step import autocast
@@ -17,7 +18,7 @@ SHOWN = 64
 
 
 @torch.no_grad()
-def validate(state: State, stage: Stage, data: Data) -> float | None:
+def validate(state: State, stage: Stage, data: Data, most: int = SCORED) -> float | None:
     """Mean negative log probability of validation rows, or None for a model without one.
 
     Each part of the rows gets the same noise each time, so that validations compare.
@@ -26,6 +27,7 @@ def validate(state: State, stage: Stage, data: Data) -> float | None:
         state: whose average is scored.
         stage: says how data are seen.
         data: its validation split is scored.
+        most: rows that are scored.
 
     Returns:
         Nats per datum.
@@ -33,7 +35,7 @@ def validate(state: State, stage: Stage, data: Data) -> float | None:
     model = state.average
     if not isinstance(model, Density):
         return None
-    rows = data.val.subset(state.options.validation_rows)
+    rows = data.val.subset(most)
     labelled = rows.y is not None and not bool((rows.y < 0).any())
     scores = []
     with autocast(state.options):
@@ -51,15 +53,10 @@ def known_labels(y: Tensor | None) -> Tensor | None:
     return None if y is None or bool((y < 0).any()) else y
 
 
-def snapshot(state: State, n: int = SHOWN) -> Tensor:
-    """Samples of the average, from the same noise each time, on the CPU.
-
-    Args:
-        state: whose average is sampled.
-        n: how many.
-    """
+def snapshot(state: State) -> Tensor:
+    """Samples of the average, from the same noise each time, on the CPU."""
     options = state.options
     seed = derive_seed(options.seed, "snapshot", 0)
     generator = torch.Generator(options.place).manual_seed(seed)
     with evaluating(state.averaged):
-        return state.averaged.sample(n, generator=generator).cpu()
+        return state.averaged.sample(SHOWN, generator=generator).cpu()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -23,8 +22,8 @@ class FitOptions(Options, owner="fit"):
     """Options of `fit`. Those left at `None` come from the family's own recipe."""
 
     seconds: float | None = option(
-        "budget of time, 60 if neither this nor steps is given; it becomes a number of steps after "
-        "a short measured warm-up",
+        "budget of time, 60 if neither this nor steps is given: a deadline; measured steps plan "
+        "how many fit, and the plan is made anew where the machine gets faster or slower",
         default=None,
         above=0,
     )
@@ -39,11 +38,14 @@ class FitOptions(Options, owner="fit"):
         default=None,
         at_least=1,
     )
-    plan: tuple[int, ...] | None = option(
-        "how a budget of time was planned again while training, as a run keeps it: from a step on, "
-        "to so many steps, and so on; with `steps` it gives the same run again",
+    plan: str | None = option(
+        "a run whose recorded plan is followed instead of a clock: as many steps or passes, by "
+        "the same threads, precision and layout, so the same call ends with the same bits",
         default=None,
-        at_least=0,
+    )
+    start_from: str | None = option(
+        "a run whose weights the first step begins with, to train them further; its own stay",
+        default=None,
     )
     seed: int = option("of everything random", default=0)
     batch_size: int | None = option("data per step", default=None, at_least=1)
@@ -70,20 +72,19 @@ class FitOptions(Options, owner="fit"):
     )
     snapshots: int = option("how often 64 samples are kept", default=8, at_least=0)
     checkpoint: float = option("seconds between checkpoints", default=30.0, above=0)
-    precision: Literal["float32", "bfloat16"] | None = option(
-        "of the arithmetic; half precision where the machine has it", default=None
-    )
-    cpu_threads: int | None = option(
-        "threads of the CPU while training; with a budget of time the faster of one and all is "
-        "found by measuring, else as many as there are",
+    threads: int | None = option(
+        "that compute on the CPU; within a budget of seconds the fastest of one and all, else all",
         default=None,
         at_least=1,
-        at_most=1024,
     )
-    validation_rows: int = option(
-        "validation rows that are scored each time, fewer where time is short",
-        default=512,
-        at_least=1,
+    precision: Literal["float32", "bfloat16"] | None = option(
+        "of the arithmetic; half precision where the machine has it, and within a budget of "
+        "seconds only where it is faster",
+        default=None,
+    )
+    layout: Literal["contiguous", "channels_last"] | None = option(
+        "of images in memory; within a budget of seconds the faster one, else contiguous",
+        default=None,
     )
     compile: bool = option(
         "compile the model first; pays for long runs, and needs a C++ compiler", default=False
@@ -98,36 +99,18 @@ class FitOptions(Options, owner="fit"):
     )
 
     def validate(self) -> None:
-        """Refuse a seed that some library here does not take, and a plan that is none."""
+        """Refuse a seed that some library here does not take."""
         check_seed(self.seed)
-        if self.plan is not None:
-            check_plan(self.plan, self.steps)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the budget is one of seconds that was not made a number of steps yet."""
+        return self.seconds is not None and self.steps is None
 
     @property
     def place(self) -> str:
         """The device, once it is known."""
         return self.device or "cpu"
-
-
-def check_plan(plan: tuple[int, ...], steps: int | None) -> None:
-    """Raise DalmError unless a plan is pairs of a step and a number of steps, and ends in `steps`.
-
-    Args:
-        plan: as in `FitOptions`.
-        steps: the whole budget.
-
-    >>> check_plan((0, 500, 120, 430), 430)
-    """
-    starts, totals = plan[::2], plan[1::2]
-    rising = all(a < b for a, b in itertools.pairwise(starts))
-    whole = len(starts) == len(totals) and rising and starts[:1] == (0,) and totals[-1:] == (steps,)
-    ahead = all(a < b for a, b in zip(starts, totals, strict=False))
-    in_time = all(a < b for a, b in zip(starts[1:], totals, strict=False))
-    if not (whole and ahead and in_time):
-        raise DalmError(
-            "a plan is what a run keeps: pairs of a step and the steps planned from there, from 0 "
-            f"on, the last as many as `steps`; got {list(plan)} and steps={steps}"
-        )
 
 
 def resolve(asked: FitOptions, model: Generative, rows: int) -> FitOptions:
@@ -171,11 +154,15 @@ def with_recipe(options: FitOptions, model: Generative, rows: int) -> FitOptions
     learners = [stage.model for stage in model.stages() if isinstance(stage.model, Learner)]
     recipe = asdict(learners[0].recipe)
     gaps = {name: value for name, value in recipe.items() if getattr(options, name) is None}
+    if options.timed:  # what is fastest here is found by measuring
+        gaps.pop("precision", None)
     filled = options.replace(**gaps)
-    size = min(filled.batch_size or rows, rows)
-    if options.steps is None and options.precision is None:
-        return filled.replace(batch_size=size, precision=None)  # it will be measured
-    return filled.replace(batch_size=size, precision=supported(filled.precision, filled.place))
+    changes: dict[str, Any] = {"batch_size": min(filled.batch_size or rows, rows)}
+    if filled.precision is not None:
+        changes["precision"] = supported(filled.precision, filled.place)
+    if not options.timed:
+        changes["layout"] = filled.layout or "contiguous"
+    return filled.replace(**changes)
 
 
 def available(device: str) -> str:

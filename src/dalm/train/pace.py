@@ -1,107 +1,112 @@
-"""Planning again: a budget of time is a deadline, whatever else the machine is asked to do."""
+"""The plan of a stage: how many steps it is to take, and when that was thought over again.
+
+A budget of seconds is a deadline. The plan is made from measured steps, and made anew where the
+machine turns out faster or slower; each time adds a *leg*: from step s on, n steps in all. The
+progress p of step t, from 0 to 1, is a function of the legs alone:
+
+    p(t) = p(s) + (1 - p(s)) (t - s) / (n - s)
+
+Learning rate, validations and snapshots follow p. So whoever takes the same steps by the same legs
+ends with the same bits, without a clock.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
 
-from dalm.train.options import FitOptions
-from dalm.train.state import State
+from dalm.train.schedule import evenly
 
-OFF = 0.08
-"""A plan is made anew where it would miss the deadline by this share of the budget."""
-RESERVE = 0.03
-"""Share of the budget that is kept for the last validation."""
-APART = 0.06
-"""Share of the budget between looks at the pace."""
+SCORED = 512
+"""Validation rows scored during training, unless a budget of seconds is too short for them."""
 
 
-USUAL = 0.08
-"""Share of the budget that measuring takes before the first step."""
-
-
-@dataclass
-class Pace:
-    """How fast steps come, and how many more there is time for.
+@dataclass(frozen=True)
+class Leg:
+    """What is planned from a step on.
 
     Args:
-        allowed: seconds that all steps may take, with what happens between them.
-        seconds: that the steps before took.
-        clock: gives the time in seconds.
-
-    >>> now = iter([0.0, 50.0])
-    >>> pace = Pace(100.0, clock=lambda: next(now))
-    >>> pace.begin(0)
-    >>> pace.replan(FitOptions(steps=1000), 250)  # 250 steps took half of the time
-    485
+        step: how many steps came before it.
+        steps: of the stage, in all.
+        validations: over the whole stage.
+        snapshots: likewise.
+        rows: that a validation scores, at most.
+        threads: that compute on the CPU; `None` where nothing was said.
     """
 
-    allowed: float
-    seconds: float = 0.0
-    clock: Callable[[], float] = time.perf_counter
-    _began: float = field(default=0.0, init=False)
-    _looked: float = field(default=0.0, init=False)
-    _step: int = field(default=0, init=False)
+    step: int
+    steps: int
+    validations: int
+    snapshots: int
+    rows: int = SCORED
+    threads: int | None = None
 
-    def begin(self, step: int) -> None:
-        """Start the clock.
+
+class Plan:
+    """The legs of a stage, the first from step 0.
+
+    Args:
+        legs: in order.
+
+    >>> plan = Plan([Leg(0, 100, 4, 2), Leg(50, 60, 4, 2)])  # at half way the machine got slow
+    >>> plan.progress(25), plan.progress(50), plan.progress(55), plan.progress(60)
+    (0.25, 0.5, 0.75, 1.0)
+    """
+
+    def __init__(self, legs: Sequence[Leg]) -> None:
+        self.legs: list[Leg] = []
+        self._starts: list[Fraction] = []
+        for leg in legs:
+            self.add(leg)
+
+    def add(self, leg: Leg) -> None:
+        """Go on by another leg from its step on."""
+        self._starts.append(self._exact(leg.step) if self.legs else Fraction(0))
+        self.legs.append(leg)
+
+    def index(self, step: int) -> int:
+        """Which leg the step after `step` others belongs to."""
+        return max(k for k, leg in enumerate(self.legs) if leg.step <= step)
+
+    def at(self, step: int) -> Leg:
+        """The leg that the step after `step` others belongs to."""
+        return self.legs[self.index(step)]
+
+    def _exact(self, step: int) -> Fraction:
+        k = self.index(step)
+        leg = self.legs[k]
+        start = self._starts[k]
+        return start + (1 - start) * Fraction(step - leg.step, leg.steps - leg.step)
+
+    def progress(self, step: int) -> float:
+        """The share of the stage that is behind after some steps, from 0 to 1."""
+        return float(self._exact(step))
+
+    def position(self, step: int) -> float:
+        """The step at which a fit without surprises, of as many steps as this leg plans, would be
+        as far; the step itself in a plan of one leg.
+        """
+        if len(self.legs) == 1:
+            return step
+        return float(self._exact(step) * self.at(step).steps)
+
+    def due(self, step: int, times: int) -> set[int]:
+        """Steps of the leg from `step` on at which something happens that happens `times` times.
 
         Args:
-            step: how many steps came before.
+            step: in the leg.
+            times: over the whole stage.
         """
-        self._began = self.clock() - self.seconds
-        self._looked = self.seconds
-        self._step = step
+        k = self.index(step)
+        return evenly(self.legs[k].steps, times, self.legs[k].step, self._starts[k])
 
-    def replan(self, options: FitOptions, step: int) -> int | None:
-        """The number of steps that there is time for, if that is far from the plan.
+    def to_json(self) -> list[dict[str, Any]]:
+        """As a run notes it."""
+        return [asdict(leg) for leg in self.legs]
 
-        Args:
-            options: with the number of steps that is planned.
-            step: how many were taken.
-        """
-        assert options.steps is not None
-        now = self.clock() - self._began
-        steps = step - self._step
-        if not steps or now - self._looked < APART * self.allowed:
-            return None
-        each = (now - self._looked) / steps
-        self._looked = now
-        self._step = step
-        left = self.allowed * (1 - RESERVE) - now
-        if abs(left - (options.steps - step) * each) <= OFF * self.allowed:
-            return None
-        affordable = step + max(1, int(left / each))
-        return affordable if affordable != options.steps else None
-
-
-def pace_of(options: FitOptions, state: State, spent: float) -> Pace | None:
-    """The deadline of a stage, where the budget is one of time.
-
-    Args:
-        options: of the stage.
-        state: where it stands.
-        spent: seconds of the call before its first step; of a stage that goes on they count as
-            much as they usually do.
-    """
-    if options.seconds is None:
-        return None
-    usual = options.seconds * USUAL
-    before = usual if state.step else min(spent, options.seconds / 2)
-    return Pace(options.seconds - before, state.seconds)
-
-
-def planned_again(options: FitOptions, step: int, steps: int) -> FitOptions:
-    """The options with a further plan.
-
-    Args:
-        options: with the plan so far.
-        step: how many steps were taken.
-        steps: how many there will be in all.
-
-    >>> planned_again(FitOptions(steps=100), 40, 60).plan
-    (0, 100, 40, 60)
-    """
-    before = options.plan or (0, options.steps or steps)
-    return options.replace(plan=(*before, step, steps), steps=steps)
+    @staticmethod
+    def of(notes: Sequence[dict[str, Any]]) -> Plan:
+        """The opposite of `to_json`."""
+        return Plan([Leg(**note) for note in notes])

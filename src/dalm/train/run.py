@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,14 +133,32 @@ class Run:
             "error": None,
             "weights": None,
         }
-        partial = beside(folder, "partial")
-        shutil.rmtree(partial, ignore_errors=True)  # of a fit that was killed before its first step
+        for left in folder.parent.glob(f".{folder.name}.*.partial"):
+            shutil.rmtree(
+                left, ignore_errors=True
+            )  # of a fit that was killed before its first step
+        partial = beside(folder, f"{os.getpid()}.partial")
         partial.mkdir(parents=True)
         return Run(partial, model, write_meta(partial, meta))
 
     def publish(self, folder: Path) -> Run:
-        """Put the run in its folder at once."""
-        self.path = self.path.rename(folder)
+        """Put the run in its folder at once.
+
+        Raises:
+            DalmError: another process made that folder meanwhile.
+        """
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # an empty one, which Windows does not replace
+        try:
+            self.path = self.path.rename(folder)
+        except OSError as error:
+            if not folder.exists():
+                raise
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise DalmError(
+                f"another process made {folder} meanwhile, so this fit came to nothing; choose "
+                "another folder"
+            ) from error
         return self
 
     def update(self, **changes: Any) -> None:

@@ -93,7 +93,7 @@ class Listener:
 
 
 def _save_nothing() -> None:
-    """Write no checkpoint: there is nothing yet to go on from."""
+    """Write nothing: there is no run yet to be gone on with."""
 
 
 @dataclass
@@ -117,7 +117,7 @@ class Session:
         terms: mean of each further term, or what an estimator logged.
         meter: what adds them up.
         save: writes a checkpoint.
-        keep_plan: writes down how many steps are planned now.
+        planned: notes a plan that was made anew.
         reason: why a listener wants to stop.
         rolling_back: why a listener wants to roll back.
     """
@@ -138,7 +138,7 @@ class Session:
     terms: dict[str, float | None] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
     save: Callable[[], None] = _save_nothing
-    keep_plan: Callable[[], None] = _save_nothing
+    planned: Callable[[], None] = _save_nothing
     reason: str | None = None
     rolling_back: str | None = None
 

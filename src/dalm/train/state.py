@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from dalm.core import Generative, Learner, Player, restore
 from dalm.errors import DalmError, did_you_mean
 from dalm.train.options import Diverged, FitOptions
+from dalm.train.pace import Leg, Plan
+from dalm.train.parts import Tensors, joined, moments, parted, set_moments
 from dalm.train.run import read_tensors, write_tensors
+from dalm.train.schedule import learning_rate
 
 HINT = "A smaller lr or clip=1 may help"
 AVERAGE_EVERY = 8
 """Steps between updates of the weight average: as good, and an eighth of the cost."""
 FUSED = ("Adam", "AdamW", "SGD", "Adagrad")
-Tensors = dict[str, Tensor]
 
 
 def resolved_players(model: Learner, options: FitOptions) -> dict[str, dict[str, Any]]:
@@ -75,6 +77,12 @@ def make_optimiser(player: Player, options: FitOptions) -> torch.optim.Optimizer
     return kind(list(player.parameters), **given)
 
 
+def whole_plan(options: FitOptions) -> Plan:
+    """As many steps as the options say, in one leg."""
+    counts = (options.steps or 1, options.validations, options.snapshots)
+    return Plan([Leg(0, *counts, threads=options.threads)])
+
+
 def check_players(family: str, players: Mapping[str, Player]) -> None:
     """Raise DalmError unless each player has parameters, and none has another's.
 
@@ -102,16 +110,24 @@ class State:
         family: the whole model.
         options: of the stage, its number of steps among them.
         stage: which of the family's stages.
+        plan: how many steps it takes; as many as the options say if nothing is said.
 
     Attributes:
         seconds: that the steps of this stage took.
         earlier: seconds of the stages before.
     """
 
-    def __init__(self, family: Generative, options: FitOptions, stage: int = 0) -> None:
+    def __init__(
+        self,
+        family: Generative,
+        options: FitOptions,
+        stage: int = 0,
+        plan: Plan | None = None,
+    ) -> None:
         self.family = family
         self.options = options
         self.stage = stage
+        self.plan = plan or whole_plan(options)
         self.step = 0
         self.seconds = 0.0
         self.earlier = 0.0
@@ -157,6 +173,16 @@ class State:
         owned = {id(parameter) for own in self.parameters.values() for parameter in own}
         pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
         return [(mine, theirs) for mine, theirs in pairs if id(theirs) not in owned]
+
+    def follow(self, leg: Leg) -> None:
+        """Go on by a leg of the plan."""
+        self.options = self.options.replace(
+            steps=leg.steps, validations=leg.validations, snapshots=leg.snapshots
+        )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the step after `step` others."""
+        return learning_rate(self.options, self.plan.position(step))
 
     def decay(self, player: Player) -> float:
         """The decay of a player's average, 0 for none."""
@@ -223,7 +249,7 @@ class State:
         if self.averaged is not self.family:
             parts["average"] = self.averaged.state_dict()
         for player, optimiser in self.optimisers.items():
-            parts[f"optimiser.{player}"] = _moments(optimiser)
+            parts[f"optimiser.{player}"] = moments(optimiser)
         return parts
 
     def save(self, path: Path) -> None:
@@ -259,41 +285,4 @@ class State:
         for k, (player, optimiser) in enumerate(self.optimisers.items()):
             # An early version counted players instead of naming them.
             known = parts.get(f"optimiser.{player}", parts.get(f"optimiser.{k}", {}))
-            _set_moments(optimiser, known)
-
-
-def joined(parts: Mapping[str, Mapping[str, Tensor]]) -> Tensors:
-    """Named groups of tensors as one, by names with a slash.
-
-    >>> list(joined({"best": {"mean": torch.zeros(1)}}))
-    ['best/mean']
-    """
-    return {f"{part}/{name}": value for part, own in parts.items() for name, value in own.items()}
-
-
-def parted(tensors: Mapping[str, Tensor]) -> dict[str, Tensors]:
-    """The opposite of `joined`."""
-    parts: dict[str, Tensors] = {}
-    for name, value in tensors.items():
-        part, _, rest = name.partition("/")
-        parts.setdefault(part, {})[rest] = value
-    return parts
-
-
-def _moments(optimiser: torch.optim.Optimizer) -> Tensors:
-    states = optimiser.state_dict()["state"]
-    return {
-        f"{index}.{name}": value
-        for index, state in states.items()
-        for name, value in state.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _set_moments(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
-    moments: dict[int, Tensors] = {}
-    for name, value in tensors.items():
-        index, _, moment = name.partition(".")
-        moments.setdefault(int(index), {})[moment] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            set_moments(optimiser, known)

@@ -15,7 +15,6 @@ from dalm.errors import DalmError, did_you_mean
 from dalm.train.batches import Streams
 from dalm.train.group import Group
 from dalm.train.options import FitOptions
-from dalm.train.schedule import learning_rate
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
 
@@ -121,7 +120,7 @@ class Stepper:
     def __call__(self) -> list[Played]:
         """Take a step; returns the turns that were played."""
         state = self.state
-        lr = learning_rate(self.options, state.step)
+        lr = state.rate(state.step)
         shards = [Shard(state, self.streams, index, self.shards, self.stage) for index in self.mine]
         buffers = self._buffers_of(shards)
         iterators = [state.model.turns(shard) for shard in shards]

@@ -23,8 +23,10 @@ from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
 from dalm.verbs.models import family_of, make
 from dalm.verbs.pages import report
 from dalm.verbs.proof import prove as prove_run
+from dalm.verbs.remaining import Remaining, Watch
 from dalm.verbs.scoreboard import Scoreboard, Show, live_rows
 from dalm.verbs.scores import score
+from dalm.verbs.sizes import seconds_for
 
 COSTS = ("likelihood", "seconds", "parameters", "samples_per_second")
 """What a row repeats of its run beside the scores."""
@@ -72,6 +74,7 @@ class Settings:
         seed: of everything random, in the first fit of a row.
         seeds: how many fits a row gets, each with the next seed.
         training: options of `dalm.train.fit`, resuming and progress among them.
+        remaining: told what is done.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class Settings:
     seed: int
     seeds: int
     training: Mapping[str, Any]
+    remaining: Remaining
 
 
 def compare(
@@ -141,8 +145,10 @@ def compare(
 
     training = values["train"] | {"resume": resume, "progress": progress}
     training["seed"] = budget.seed
-    settings = Settings(folder, loaded, conditional, prove, budget.seed, seeds, training)
-    with live_rows(progress) as live:
+    remaining = _remaining(entrants, budget)
+    training["listeners"] = [Watch(remaining)]
+    settings = Settings(folder, loaded, conditional, prove, budget.seed, seeds, training, remaining)
+    with live_rows(progress, remaining) as live:
         for rows in _fill(board, entrants, settings):
             live(rows)
             if show:
@@ -157,6 +163,13 @@ def compare(
 def _check_seeds(seeds: int) -> None:
     if not isinstance(seeds, int) or seeds < 1:
         raise DalmError(f"seeds is how often each row is fitted, 1 or more; got {seeds!r}")
+
+
+def _remaining(entrants: Sequence[Entrant], budget: FitOptions) -> Remaining:
+    """What is to come, before the first row."""
+    scoring = seconds_for({"fit": budget.to_dict()})
+    families = [entrant.family for entrant in entrants]
+    return Remaining(families, seconds=budget.seconds, scoring=scoring)
 
 
 def _check_classes(data: Data, conditional: bool) -> None:
@@ -180,11 +193,10 @@ def _models(names: Sequence[str] | None) -> list[Entrant]:
 def _training(values: Mapping[str, Any], data: Data) -> FitOptions:
     """The options of training that all rows share, checked before the first one."""
     training = resolve(FitOptions(**values), Copycat(data.spec), len(data.train))
-    if training.learn_from != "train":
-        raise DalmError(
-            "compare chooses itself what each row learns from; leave "
-            f"learn_from={training.learn_from!r} out"
-        )
+    own = {"learn_from": "train", "plan": None, "start_from": None}
+    for name, value in own.items():
+        if (given := getattr(training, name)) != value:
+            raise DalmError(f"compare decides this itself for each row; leave {name}={given!r} out")
     return training
 
 
@@ -193,7 +205,9 @@ def _fill(board: Json, entrants: Sequence[Entrant], settings: Settings) -> Itera
     settings.folder.mkdir(parents=True, exist_ok=True)
     write_scoreboard(settings.folder, board)
     for entrant in entrants:
+        settings.remaining.row(entrant.name)
         row = _row(entrant, settings)
+        settings.remaining.end()
         others = [other for other in board["rows"] if other["name"] != entrant.name]
         board["rows"] = [*others, row]
         write_scoreboard(settings.folder, board)
@@ -263,6 +277,7 @@ def _scored(path: Path, entrant: Entrant, settings: Settings, seed: int) -> Json
     scored = read_scores(path, run.meta)
     # Scores of an earlier version have none on validation data, by which rows are ranked.
     if not scored or scored["seed"] != seed or "each" not in scored:
+        settings.remaining.score()
         score(run, settings.data, seed=seed)
         scored = read_scores(path, run.meta)
     if settings.prove and "proof" not in (scored or {}):

@@ -92,8 +92,6 @@ def fit(
         Diverged: the loss became NaN or infinite; the run keeps its last good weights.
     """
     _check_model(family)
-    if resume and out is None:
-        raise DalmError("to resume is to go on with the run in a folder; say which one: out, --out")
     built = isinstance(family, Generative)
     groups = {
         "model": {} if built else options_of("model", family_of(str(family))),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dalm.report import terminal_table
 from dalm.report.board import with_each
 from dalm.report.verdict import verdict
+from dalm.verbs.remaining import Remaining, in_words
 from dalm.verbs.results import Json, Result, by_name
 
 if TYPE_CHECKING:
@@ -84,26 +85,45 @@ class Scoreboard(Result):
 
 
 @contextlib.contextmanager
-def live_rows(progress: bool) -> Iterator[Show]:
-    """Show rows as they arrive: a live table in a terminal, elsewhere a line for each.
+def live_rows(progress: bool, remaining: Remaining) -> Iterator[Show]:
+    """Show rows as they arrive, and what is still to come: a live table in a terminal, elsewhere a
+    line for each.
 
     Args:
         progress: whether to show anything.
+        remaining: knows where the comparison stands.
     """
     if not progress:
         yield lambda rows: None
         return
     from rich import get_console
+    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
+    if announcement := remaining.announcement():
+        print(announcement, flush=True)
     console = get_console()
     if not console.is_terminal:
-        yield _print_last
+        yield lambda rows: _print_last(rows, remaining)
         return
-    # It refreshes itself, or the progress bars inside would stand still.
-    with Live(console=console, transient=True) as live:
-        yield lambda rows: live.update(terminal_table(rows, console.width), refresh=True)
+    shown: list[Json] = []
+
+    def view() -> Group:
+        table = [terminal_table(shown, console.width)] if shown else []
+        return Group(*table, Text(remaining.line()))
+
+    # It asks for the view several times a second, so that bars inside and the time left go on.
+    with Live(console=console, transient=True, get_renderable=view) as live:
+
+        def show(rows: list[Json]) -> None:
+            shown[:] = rows
+            live.refresh()
+
+        yield show
 
 
-def _print_last(rows: list[Json]) -> None:
-    print(f"{rows[-1]['name']}: {rows[-1]['error'] or 'done'}", flush=True)
+def _print_last(rows: list[Json], remaining: Remaining) -> None:
+    left = remaining.left()
+    words = f" (about {in_words(left)} left in all)" if left else ""
+    print(f"{rows[-1]['name']}: {rows[-1]['error'] or 'done'}{words}", flush=True)

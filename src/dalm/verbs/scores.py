@@ -6,7 +6,7 @@ import io
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from dalm.train import Run
 from dalm.verbs.claims import check_claim
 from dalm.verbs.results import Result
 from dalm.verbs.seal import with_seal
+from dalm.verbs.sizes import Sizes, reckon, remarks, seconds_for
 
 FORMAT = 2
 """Of `metrics.json`: scores are a list of records; format 1 had one for each name."""
@@ -77,6 +78,11 @@ class Scores(Result):
         headings = ["score", "value", "unit", "label", "n", "remark"]
         return headings, [_row(score) for score in self.scores if score.split == "test"]
 
+    @property
+    def legend(self) -> Sequence[str]:
+        """What was left out for want of time, and what is to be known of the run."""
+        return [words for name in ("sized", "warning") if (words := self.record.get(name))]
+
     def to_json(self) -> Json:
         """The content of `metrics.json`."""
         return self.record
@@ -108,7 +114,14 @@ def _value(score: Score) -> str:
     return f"{score.value:.{places}f} ± {half:.{places}f}"
 
 
-def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> Scores:
+def score(
+    run: Run | str | Path,
+    data: Data | None = None,
+    *,
+    seed: int = 0,
+    seconds: float | None = None,
+    full: bool = False,
+) -> Scores:
     """Score a run on the test split, and what chooses among models on validation too.
 
     Writes `metrics.json`, `scores.npz` and `gallery.npz` into its folder.
@@ -117,6 +130,9 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
         run: a run or its folder.
         data: the data it was fitted to; by default they are loaded again from where they came.
         seed: of the samples and of everything random in the metrics.
+        seconds: that it may take, about: slow models get fewer rows and samples, and wider
+            intervals; by default half of the fit's budget, without end if that was none of seconds.
+        full: take all rows and samples, however long that is.
 
     Raises:
         DalmError: the data are not those of the run.
@@ -127,17 +143,22 @@ def score(run: Run | str | Path, data: Data | None = None, *, seed: int = 0) -> 
             f"score takes a run or its folder, and data from load_data; got {type(run).__name__}, "
             f"{type(data).__name__}"
         )
+    if seconds is not None and not seconds > 0:
+        raise DalmError(f"score's seconds is above 0, got {seconds!r}")
     run = run if isinstance(run, Run) else Run.open(run)
     data = same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
 
-    samples, speed = _draw(run.model, seed)
-    scores, each = _evaluated(run.model, samples, data, seed)
+    allowed = seconds_for(run.meta) if seconds is None else seconds
+    sizes = reckon(run.model, data, None if full else allowed)
+    samples, speed = _draw(run.model, seed, min(SAMPLES, sizes.samples))
+    scores, each = _evaluated(run.model, samples, data, seed, sizes)
     _write_gallery(run.path / "gallery.npz", samples[:SHOWN], data)
-    return _keep(run, data, seed, speed, scores, write_each(run.path, each))
+    facts = {"sizes": asdict(sizes)} | remarks(run, data, sizes, allowed)
+    return _keep(run, data, seed, speed, scores, facts | {"each": write_each(run.path, each)})
 
 
 def _evaluated(
-    model: Generative, samples: Tensor, data: Data, seed: int
+    model: Generative, samples: Tensor, data: Data, seed: int, sizes: Sizes
 ) -> tuple[list[Score], dict[str, Tensor]]:
     """All scores on the test split and those that choose on validation; and each row's bits."""
     # As many rows of both, in every row of a board: held-out real data are the validation split.
@@ -154,6 +175,9 @@ def _evaluated(
             model=model,
             labels=split.y,
             seed=seed,
+            limit=sizes.heldout,
+            likelihoods=sizes.likelihoods,
+            importance_rows=sizes.tightened,
             size=size,
             split=name,
             choosing=name == "val",
@@ -180,25 +204,40 @@ def same(run: Run, data: Data) -> Data:
     return data
 
 
-def _draw(model: Generative, seed: int) -> tuple[Tensor, float]:
-    """Samples on the CPU, and how many came in a second."""
+def _draw(model: Generative, seed: int, count: int) -> tuple[Tensor, float]:
+    """Samples on the CPU, and how many came in a second.
+
+    Args:
+        model: draws them.
+        seed: of the samples.
+        count: how many; never so many of a copycat that a row comes twice.
+    """
     generator = torch.Generator(model.device).manual_seed(seed)
     model.sample(1, generator=generator)  # the first call pays for what the others reuse
 
-    sizes = [DRAWN_AT_ONCE] * (SAMPLES // DRAWN_AT_ONCE)
-    if (
-        isinstance(model, Copycat) and model.share == 1
-    ):  # a row drawn twice would tell it from fresh data
-        sizes = [min(SAMPLES, len(model.rows))]
+    whole, rest = divmod(count, DRAWN_AT_ONCE)
+    sizes = [DRAWN_AT_ONCE] * whole + [rest] * bool(rest)
+    # A row drawn twice would tell a copycat from fresh data.
+    if isinstance(model, Copycat) and model.share == 1:
+        sizes = [min(count, len(model.rows))]
     began = time.perf_counter()
     samples = torch.cat([model.sample(size, generator=generator).cpu() for size in sizes])
     return samples, len(samples) / (time.perf_counter() - began)
 
 
 def _keep(
-    run: Run, data: Data, seed: int, speed: float, scores: list[Score], each: str | None
+    run: Run, data: Data, seed: int, speed: float, scores: list[Score], facts: Json
 ) -> Scores:
-    """Write `metrics.json`, with the proof of these weights if there is one."""
+    """Write `metrics.json`, with the proof of these weights if there is one.
+
+    Args:
+        run: that was scored.
+        data: by which it was.
+        seed: of everything random.
+        speed: samples a second.
+        scores: what was found.
+        facts: what else there is to say.
+    """
     proof = _proof(run)
     if "proof" in proof:
         scores = with_seal(scores, proof["proof"], run.model.spec.levels is not None)
@@ -214,8 +253,8 @@ def _keep(
         "seed": seed,
         "machine": machine(str(run.model.device)),
         "scores": [one.to_json() for one in scores],
-        "each": each,
         "explain": meanings(),
+        **facts,
     }
     return Scores(run.path / "metrics.json", tuple(scores), run.keep_scores(record | proof))
 
