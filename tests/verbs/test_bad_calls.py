@@ -79,7 +79,7 @@ CALLS = {
         "seed must not be negative",
     ),
     "no seed": (lambda: dalm.fit("vae", DIGITS, steps=1, seed=None), "seed is a whole number"),
-    "a class to fit": (lambda: dalm.fit(VAE, DIGITS, steps=1), "the class VAE"),
+    "a class that is no family": (lambda: dalm.fit(dict, DIGITS, steps=1), "got <class 'dict'>"),
     "a foreign model": (lambda: dalm.fit(torch.nn.Linear(2, 2), DIGITS, steps=1), "Linear"),
     "a family that is none": (
         lambda: dalm.compare(DIGITS, families=[None], steps=1),

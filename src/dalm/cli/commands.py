@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,8 +44,16 @@ JSON = Option("print as JSON", False, name="json", kind=bool)
 THREADS = Option(
     "threads to compute with, 0 chooses", 0, at_least=0, at_most=256, name="threads", kind=int
 )
+ALLOW = Option(
+    "a module whose families runs and archives may name; several with commas between them",
+    "",
+    name="allow",
+    kind=str,
+)
 COMPUTED = {"run", "runs", "data", "archive"}
-"""A verb that takes one of these computes, and so may be told its threads."""
+"""A verb that takes one of these computes, and so may be told its threads and which modules it may
+import.
+"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,8 @@ def command_of(name: str) -> Command:
         extra["json"] = JSON
     if COMPUTED & parameters.keys() and "train" not in groups:  # those know threads themselves
         extra["threads"] = THREADS
+    if COMPUTED & parameters.keys():
+        extra["allow"] = ALLOW
     return Command(name, function, own, groups, extra)
 
 
@@ -100,6 +111,8 @@ def run(name: str, word: str, arguments: list[str]) -> int:
         arguments: what follows that word.
     """
     command = command_of(name)
+    if "allow" in command.extra:
+        _allow_modules(arguments)
     family = _family(command, arguments)
     groups = {group: options_of(group, family) for group in command.groups}
     _refuse_clashes(command, groups, arguments)
@@ -109,12 +122,27 @@ def run(name: str, word: str, arguments: list[str]) -> int:
     given = parse(f"dalm {word}", _about(command, family), fields, arguments)
 
     as_json = bool(given.own.pop("json", False))
+    given.own.pop("allow", None)
     trained = given.grouped.get("train", {}).get("threads")
     _use_threads(given.own.pop("threads", trained or 0))
     values = _values(command, given, quiet=as_json)
     with progress_bar(name, command.function) as callback:
         result = command.function(**values, **callback)
     return show(name, result, as_json)
+
+
+def _allow_modules(arguments: list[str]) -> None:
+    """Allow the modules that `--allow` names, before the family's own options are asked for. Those
+    of the current folder are found too, last of all, so that they shadow nothing.
+    """
+    from dalm.core import allow
+
+    words = [part for word in arguments for part in word.split("=", 1)]
+    values = [word for flag, word in itertools.pairwise(words) if flag == "--allow"]
+    outside = [word for word in words if ":" in word]
+    if values or outside:
+        sys.path.append(os.getcwd())
+    allow(*(module for value in values for module in value.split(",")))
 
 
 def _family(command: Command, arguments: list[str]) -> Any:
@@ -127,11 +155,11 @@ def _family(command: Command, arguments: list[str]) -> Any:
 def _family_of_run(arguments: list[str]) -> Any:
     """The family of the first argument that is a run."""
     from dalm.records import read_meta
-    from dalm.verbs.models import family_of
+    from dalm.verbs.models import family_in
 
     for word in arguments:
         if (Path(word) / "run.json").is_file():
-            return family_of(read_meta(Path(word))["model"]["family"])
+            return family_in(read_meta(Path(word))["model"])
     return None
 
 

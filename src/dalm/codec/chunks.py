@@ -18,7 +18,7 @@ from dalm.codec import bitsback, chain
 from dalm.codec.archive import HASH_BYTES, MOST_CHUNK_ENTRIES, MOST_SAMPLES
 from dalm.codec.stream import Words
 from dalm.codec.tables import CodeLength, Progress, class_weights, flat, symbols
-from dalm.core import Autoregressive, Density, Generative, Variational, config
+from dalm.core import Autoregressive, Density, Generative, Variational, config, without_places
 from dalm.errors import DalmError
 from dalm.exact import fixed
 from dalm.options import Options, option
@@ -95,7 +95,7 @@ def by_bits_back(model: Generative) -> bool:
 
 def hash_of(model: Generative) -> bytes:
     """8 bytes that name a model: its configuration and its weights."""
-    description = json.dumps(config(model), sort_keys=True).encode()
+    description = json.dumps(without_places(config(model)), sort_keys=True).encode()
     hasher = hashlib.blake2b(description, digest_size=HASH_BYTES)
     for name, value in sorted(model.state_dict().items()):
         hasher.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

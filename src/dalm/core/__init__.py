@@ -9,6 +9,13 @@ from dalm.core.density import Bound, Density, Likelihood
 from dalm.core.latent import Code, Codes, Latent
 from dalm.core.learning import Estimator, Learner, Player, Recipe, Step, Turn, Work
 from dalm.core.model import Generative, Stage, evaluating, families
+from dalm.core.outside import (
+    allow,
+    find_family,
+    import_family,
+    installed_families,
+    without_places,
+)
 from dalm.core.spec import Spec
 
 __all__ = [
@@ -35,11 +42,16 @@ __all__ = [
     "Turn",
     "Variational",
     "Work",
+    "allow",
     "build",
     "capabilities",
     "conditions",
     "config",
     "evaluating",
     "families",
+    "find_family",
+    "import_family",
+    "installed_families",
     "restore",
+    "without_places",
 ]

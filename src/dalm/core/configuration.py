@@ -9,16 +9,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dalm.core.model import Generative, families
+from dalm.core.model import Generative
+from dalm.core.outside import PLACE, find_family, place_of
 from dalm.core.scaler import Scaler
 from dalm.core.spec import Spec
-from dalm.errors import DalmError, did_you_mean, is_integer
+from dalm.errors import DalmError, is_integer
 
 
 def config(model: Generative) -> dict[str, Any]:
-    """A model's configuration as plain JSON values; nested models too."""
+    """A model's configuration as plain JSON values; nested models too. Of a family from outside it
+    says where its class is (`dalm.core.outside`).
+    """
     values = {name: getattr(model, name) for name in model.declared()}
-    return {"family": model.family} | {
+    place = place_of(type(model))
+    named = {"family": model.family} | ({PLACE: place} if place else {})
+    return named | {
         name: _plain(values[name])
         for name, one in model.declared().items()
         if not (one.later and values[name] == one.default)
@@ -43,16 +48,12 @@ def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Gen
         state: its weights, or `None` for new ones.
 
     Raises:
-        DalmError: no such family, an option that does not suit, or weights of another model.
+        DalmError: no such family, one that may not be imported, an option that does not suit, or
+            weights of another model.
     """
     options = dict(config)
-    name = options.pop("family")
-    if name not in families:
-        raise DalmError(
-            f"there is no family {name!r} among those imported (dalm.models holds our own). "
-            f"{did_you_mean(str(name), families)}"
-        )
-    model = families[name](**{key: _rich(value) for key, value in options.items()})
+    family = find_family(options.pop("family"), options.pop(PLACE, None))
+    model = family(**{key: _rich(value) for key, value in options.items()})
     if state is not None:
         restore(model, state)
     return model

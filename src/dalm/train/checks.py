@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dalm.core import Estimator, Generative, Learner, config, restore
+from dalm.core import Estimator, Generative, Learner, config, restore, without_places
 from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.train.group import Group
@@ -98,6 +98,7 @@ def _check_data(folder: Path, before: dict[str, Any], data: Data) -> None:
 
 
 def _check_model(folder: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
+    before, asked = without_places(before), without_places(asked)
     differ = [f"{name}={before.get(name)}" for name in asked if before.get(name) != asked[name]]
     if before != asked:
         raise DalmError(

@@ -90,9 +90,9 @@ def check_claim(
 
 def _first(model: Density, samples: Tensor | None, heldout: Tensor, seed: int) -> Checked:
     """What the first conclusive guard says."""
-    if samples is None:
+    rows = SAMPLES if model.spec.levels is None else CODED_NOISY_ROWS
+    if samples is None or len(samples) < rows // 2:
         generator = torch.Generator(model.device).manual_seed(seed)
-        rows = SAMPLES if model.spec.levels is None else CODED_NOISY_ROWS
         samples = model.sample(rows, generator=generator)
     alarm = _by_tighter(model, heldout) if isinstance(model, Bound) else None
     if alarm is None and model.spec.levels is not None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from dalm.core import allow
 from dalm.errors import DalmError
 from dalm.verbs.archives import decompress
 
@@ -28,8 +29,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--allow", action="append", default=[])
+    parser.add_argument("--path", action="append", default=[])
     options = parser.parse_args(arguments)
 
+    sys.path.extend(options.path)
+    allow(*options.allow)
     torch.set_num_threads(options.threads)
     archive = options.run / "proof.dalm"
     try:

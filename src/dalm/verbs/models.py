@@ -43,7 +43,7 @@ def make(family: str | type[Generative], data: Data, seed: int = 0, **options: A
     >>> make("vae", dalm.load_data("digits"), latent=4).latent
     4
     """
-    name = family if isinstance(family, str) else family.family
+    name = family_of(family).family if isinstance(family, str) else family.family
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(check_seed(seed))
         if isinstance(family, str):
@@ -52,15 +52,29 @@ def make(family: str | type[Generative], data: Data, seed: int = 0, **options: A
 
 
 def family_of(name: str) -> type[Generative]:
-    """The family of a name, or DalmError with the nearest one."""
-    if name not in core.families:
-        ours = [family.family for family in dalm.models.FAMILIES]
-        raise DalmError(f"there is no family {name!r}. {did_you_mean(str(name), ours)}")
-    return core.families[name]
+    """The family that a user names, `module:Class` for one of another module.
+
+    Raises:
+        DalmError: there is none of that name, with the nearest one.
+    """
+    if isinstance(name, str) and ":" in name:
+        return core.import_family(name)
+    if name not in core.families and name not in core.installed_families():
+        known = [family.family for family in dalm.models.FAMILIES]
+        raise DalmError(
+            f"there is no family {name!r}. {did_you_mean(str(name), known)} One of another module "
+            "is named module:Class"
+        )
+    return core.find_family(name)
+
+
+def family_in(configuration: Mapping[str, Any]) -> type[Generative]:
+    """The family of a run's configuration, imported only from where the user allows it."""
+    return core.find_family(configuration["family"], configuration.get("class"))
 
 
 def fit(
-    family: str | Generative,
+    family: str | type[Generative] | Generative,
     data: str | Path | Data,
     *,
     out: str | Path | None = None,
@@ -76,7 +90,8 @@ def fit(
     `resume` goes on, bit for bit.
 
     Args:
-        family: its name; in Python also a model, which is trained in place unless it is resumed.
+        family: its name, `module:Class` for one of another module; in Python also the class, or a
+            model, which is trained in place unless it is resumed.
         data: a name (`dalm sources` lists them), a file or a folder; in Python also loaded data.
         out: the folder to write, which must not exist; by default runs/FAMILY-DATA, numbered.
         resume: go on with what is in `out`, or start there if there is nothing.
@@ -92,9 +107,10 @@ def fit(
         Diverged: the loss became NaN or infinite; the run keeps its last good weights.
     """
     _check_model(family)
-    built = isinstance(family, Generative)
+    if isinstance(family, str):
+        family = family_of(family)
     groups = {
-        "model": {} if built else options_of("model", family_of(str(family))),
+        "model": options_of("model", family) if isinstance(family, type) else {},
         "data": options_of("data"),
         "train": options_of("train"),
     }
@@ -109,20 +125,18 @@ def fit(
 
 
 def _check_model(family: object) -> None:
-    if not isinstance(family, str | Generative):
-        given = type(family).__name__
-        if isinstance(family, type):
-            given = f"the class {family.__name__}"
+    is_family = isinstance(family, type) and issubclass(family, Generative)
+    if not (is_family or isinstance(family, str | Generative)):
         raise DalmError(
-            f"fit takes a model or the name of a family, got {given}; such as "
-            "dalm.models.VAE(data.spec), or 'vae'"
+            f"fit takes a family, its name, or a model, got {family!r}; such as 'vae', or "
+            "dalm.models.VAE(data.spec)"
         )
 
 
 def _model(
-    family: str | Generative, data: Data, options: Mapping[str, Any], seed: int
+    family: type[Generative] | Generative, data: Data, options: Mapping[str, Any], seed: int
 ) -> Generative:
-    if not isinstance(family, Generative):
+    if isinstance(family, type):
         return make(family, data, seed, **options)
     if options:
         raise DalmError(

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from torch import Tensor
 
 from dalm.codec import CodeLength, Settings, by_bits_back, frame_bytes, pack_model, slack_bits
 from dalm.codec import compress as write_archive
-from dalm.core import Density
+from dalm.core import Density, config
+from dalm.core.outside import places_in, search_path
 from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from dalm.metrics import MEASURES
@@ -112,7 +113,7 @@ def _weigh(run: Run, x: Tensor, plan: Plan, samples: int) -> Proof:
     write_threads = torch.get_num_threads()
     read_threads = 1 if write_threads > 1 else 2
     written = _write(run, x, samples)
-    damage, read_seconds = _read_elsewhere(run.path, x, read_threads)
+    damage, read_seconds = _read_elsewhere(run, x, read_threads)
     claim = claim_of(run.model, x, samples)
     low, high = interval_of(written.length.each, run.model.spec.dims)
 
@@ -156,15 +157,15 @@ def _write(run: Run, x: Tensor, samples: int) -> Written:
     return Written(length, size, frame, slack_bits(header, x.numel()), seconds)
 
 
-def _read_elsewhere(run: Path, x: Tensor, threads: int) -> tuple[str | None, float]:
+def _read_elsewhere(run: Run, x: Tensor, threads: int) -> tuple[str | None, float]:
     """Why another process with another batch size and `threads` threads does not read the data from
     a run's proof, `None` if it does; and the seconds that it took.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "x.npy"
-        options = ["--batch", str(READ_BATCH), "--threads", str(threads)]
+        options = ["--batch", str(READ_BATCH), "--threads", str(threads), *_imports(run)]
         module = ["-P", "-m", "dalm.verbs.decoding"]  # -P: nothing of the current folder
-        command = [sys.executable, *module, str(run), str(out), *options]
+        command = [sys.executable, *module, str(run.path), str(out), *options]
         process = subprocess.run(command, capture_output=True, text=True, check=False)
         if process.returncode:
             reason = process.stderr.strip()
@@ -172,6 +173,14 @@ def _read_elsewhere(run: Path, x: Tensor, threads: int) -> tuple[str | None, flo
         seconds = float(json.loads(process.stdout)["seconds"])
         alike = np.array_equal(np.load(out), x.numpy())
     return (None if alike else "the file decodes to something else"), seconds
+
+
+def _imports(run: Run) -> Iterator[str]:
+    """What lets the other process import the families that this one has: it trusts them already."""
+    for place in places_in(config(run.model)):
+        yield from ("--allow", place.partition(":")[0])
+        if folder := search_path(place):
+            yield from ("--path", folder)
 
 
 def _refusal(written: Written, claim: Claim) -> str | None:
