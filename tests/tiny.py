@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from dalm.core import config
 from dalm.data import Data, load_data
 from dalm.train import Run, fit
 from dalm.train.state import State
@@ -120,3 +121,16 @@ def small_vae(steps: int, validations: int, snapshots: int) -> list[str]:
     model = "--latent 2 --net mlp --width 16"
     looks = f"--validations {validations} --snapshots {snapshots}"
     return f"{model} --steps {steps} {looks} --device cpu".split()
+
+
+def config_of(model):
+    """A model's configuration, but for where its classes are: pytest imports these toys by two
+    names.
+    """
+
+    def stripped(value):
+        if not isinstance(value, dict):
+            return value
+        return {name: stripped(one) for name, one in value.items() if name != "class"}
+
+    return stripped(config(model))

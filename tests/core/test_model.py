@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from tiny import config_of
 from toys import MOONS, Coded, Mean, Mixture
 
 from dalm.core import Spec, build, config
@@ -65,7 +66,7 @@ def test_a_model_inside_a_model_is_a_module():
     assert dict(model.named_children()).keys() == {"coder", "prior_of_codes"}
     assert isinstance(Coded.declared()["coder"].meaning, str)
     again = build(json.loads(json.dumps(config(model))), model.state_dict())
-    assert config(again) == config(model)
+    assert config_of(again) == config_of(model)
     first, second = (one.sample(5, generator=generator_of()) for one in (model, again))
     assert torch.equal(first, second)
 

@@ -6,7 +6,17 @@ import json
 
 import pytest
 import torch
-from tiny import FIT, Killed, events_of, kill_at, log_of, press_ctrl_c_at, raise_killed, weights
+from tiny import (
+    FIT,
+    Killed,
+    config_of,
+    events_of,
+    kill_at,
+    log_of,
+    press_ctrl_c_at,
+    raise_killed,
+    weights,
+)
 from toys import MOONS, Coded, Mixture
 from watchers import AtLook, Watcher
 
@@ -84,7 +94,7 @@ def test_a_family_in_parts_is_written_down_and_rebuilt(tmp_path):
     run = fitted(tmp_path / "run")
     plain = json.loads(json.dumps(config(run.model)))
     assert plain["coder"]["family"] == plain["prior_of_codes"]["family"] == "vae"
-    assert config(build(plain)) == config(run.model)
+    assert config_of(build(plain)) == config_of(run.model)
     again = Run.open(run.path)
     source = [torch.Generator().manual_seed(3) for _ in range(2)]
     drawn = [
