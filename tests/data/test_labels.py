@@ -91,8 +91,8 @@ def test_only_signed_integers_mean_unlabelled(save_npz, labels):
             {"x": np.arange(20), "y": np.zeros(19, int)},
             r"should be \(20,\) integers.*they are \(19,\)",
         ),
-        ({"x": np.arange(20), "y": np.zeros((20, 1), int)}, r"they are \(20, 1\)"),
-        ({"x": np.arange(20), "y": np.zeros(20)}, "of type float64"),
+        ({"x": np.arange(20), "y": np.zeros((20, 2), int)}, r"they are \(20, 2\)"),
+        ({"x": np.arange(20), "y": np.arange(20) / 2}, "of type float64"),
         (
             {"x_train": np.arange(20), "y_train": np.zeros(20, int), "x_test": np.arange(20)},
             "some have none.*-1 for rows without a label",

@@ -49,7 +49,7 @@ def test_what_is_recorded_is_plain_and_leaves_the_cache_out():
 
 def test_signature_and_help_of_load_data_come_from_the_declarations():
     parameters = inspect.signature(load_data).parameters
-    assert list(parameters) == ["source", *data_options()]
+    assert list(parameters) == ["source", "y", *data_options()]
     for name, option in data_options().items():
         assert parameters[name].default == option.default
         assert parameters[name].annotation == option.kind

@@ -12,8 +12,9 @@ import torch
 from dalm.core import Batch, Work
 from dalm.data import Split, load_data
 from dalm.data.arrays import from_arrays
+from dalm.data.hashes import row_hashes
 from dalm.data.options import RowOptions
-from dalm.data.splits import deal_rows, row_digests
+from dalm.data.splits import deal_rows
 from dalm.errors import DalmError
 from dalm.models import Histogram
 
@@ -26,7 +27,7 @@ def load_data_of(x, y):
 
 def cut(x, seed=0, held_out=2, **options):
     x = np.asarray(x)
-    return deal_rows(x, row_digests(x, seed), held_out, seed, **options).parts
+    return deal_rows(x, row_hashes(x, seed), held_out, seed, **options).parts
 
 
 @pytest.mark.parametrize("n", [3, 7, 10, 14, 99, 1000])

@@ -29,7 +29,7 @@ from dalm.data import load_data
 from dalm.errors import DalmError
 from dalm.models import FAMILIES, REFERENCES
 from dalm.testing.general import generator_of
-from dalm.train import FitOptions, Run, fit
+from dalm.train import FitOptions, Run, clock, fit
 from dalm.train.estimation import Estimation
 
 EVERY = (*FAMILIES, *REFERENCES)
@@ -127,6 +127,30 @@ def test_a_budget_of_seconds_ends_between_passes(tmp_path):
     assert run.meta["passes"] == 1
     again = mixture_of(tmp_path / "again", steps=run.meta["passes"])
     assert weights(again) == weights(run)
+
+
+def test_a_pass_that_would_end_too_late_is_not_begun_and_one_that_did_is_said(
+    tmp_path, monkeypatch
+):
+    now = [0.0]
+    asked = []
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    step = Mixture.passes
+
+    def slow(model, work):
+        for terms in step(model, work):
+            asked.append(work.left())
+            now[0] += 12.0
+            yield terms
+
+    monkeypatch.setattr(Mixture, "passes", slow)
+    in_time = mixture_of(tmp_path / "in time", seconds=30.0)
+    assert now[0] == 24.0, "a third pass would end 6 s late, and 5 are forgiven"
+    assert asked == [30.0, 18.0]
+    assert "warning" not in in_time.meta
+    late = mixture_of(tmp_path / "late", seconds=5.0)
+    assert late.meta["passes"] == 1
+    assert "took 12.0 s where 5 s were asked for" in late.meta["warning"]
 
 
 def press(session):

@@ -64,15 +64,15 @@ def test_slow_models_are_scored_on_less_and_it_is_said(stopped, monkeypatch):
     monkeypatch.setattr(sizes, "_known", {})
     few = dalm.score(run, data, seconds=1.0)
     assert few.record["sizes"] == {
-        "samples": 100,
-        "heldout": 200,
+        "samples": 250,
+        "heldout": 250,
         "likelihoods": 100,
         "tightened": 20,
     }
     assert few["bits_per_dim"].n == LEAST.likelihoods
     assert few["importance_bits_per_dim"].n == LEAST.tightened
-    assert few["precision"].n == LEAST.samples
-    assert "1 s allow for 100 samples" in few.legend[0]
+    assert few["precision"].n == min(LEAST.samples, len(data.val)), "as many of both"
+    assert "1 s allow for 250 samples" in few.legend[0]
     assert "--full" in few.legend[0]
     every = dalm.score(run, data, seconds=1.0, full=True)
     assert every["bits_per_dim"].n == len(data.test)

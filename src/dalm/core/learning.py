@@ -37,6 +37,10 @@ class Step(Protocol):
         """How many steps came before."""
 
     @property
+    def progress(self) -> float:
+        """The share of the fit's plan that came before, from 0 to 1."""
+
+    @property
     def generator(self) -> torch.Generator:
         """Randomness of this step, on the model's device."""
 

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from dalm.data.arrays import ARRAY
 from dalm.data.dataset import Data, Split
 from dalm.data.digits import DIGITS
 from dalm.data.files import FILE
 from dalm.data.folder import IMAGE_FOLDER
 from dalm.data.idx import MNIST_FOLDER
-from dalm.data.options import DataOptions, with_keywords
+from dalm.data.labels import class_labels, class_number
+from dalm.data.memory import ARRAY, with_arrays
+from dalm.data.options import DataOptions, RowOptions, with_keywords
 from dalm.data.source import Source, named_source
 from dalm.data.toys import CHECKERBOARD, GRID25, MOONS, RING8, SPIRALS
 from dalm.errors import DalmError, did_you_mean
@@ -30,6 +29,8 @@ __all__ = [
     "DataOptions",
     "Source",
     "Split",
+    "class_labels",
+    "class_number",
     "data_options",
     "load_data",
     "named_source",
@@ -64,7 +65,7 @@ def data_options() -> dict[str, Option]:
     """Every option that some source takes, by name.
 
     >>> list(data_options())
-    ['seed', 'cache', 'binary', 'levels', 'n', 'size', 'grey', 'repeats', 'group', 'order']
+    ['seed', 'cache', 'binary', 'levels', 'n', 'size', 'grey', 'repeats', 'label', 'group', 'order']
     """
     options: dict[str, Option] = {}
     for source in SOURCES:
@@ -73,14 +74,16 @@ def data_options() -> dict[str, Option]:
 
 
 @with_keywords(data_options())
-def load_data(source: str | Path | NDArray[Any], **options: Any) -> Data:
+def load_data(source: str | Path | Any, y: Any = None, **options: Any) -> Data:
     """Load data and split them into train, val and test, always the same way.
 
     Integer labels of -1 mean unlabelled.
 
     Args:
         source: a name in `named_sources()`; a file (.npz, .npy, IDX or IDX.gz); a folder of images
-            or of MNIST's files; or an array.
+            or of MNIST's files; or data in memory: an array, tensor or list, a tuple (X, y), a
+            dictionary of arrays, a DataFrame of numbers, a torch Dataset.
+        y: labels of data in memory, one for each row. `group` and `order` may be such arrays too.
         **options: what the source takes; `data_options()` declares them all.
 
     Raises:
@@ -91,8 +94,22 @@ def load_data(source: str | Path | NDArray[Any], **options: Any) -> Data:
     >>> data.spec, len(data.train), len(data.val), len(data.test)
     (Spec(shape=(1, 8, 8), levels=17, classes=10), 1100, 197, 500)
     """
+    more = {} if y is None else {"y": y}
+    for name in ("group", "order"):
+        if hasattr(options.get(name), "__len__") and not isinstance(options[name], str):
+            more[name] = options[name]
+            options[name] = name
+    if more:
+        source = with_arrays(source, _columns_of(options, more), more)
     matching = find_source(source)
     return matching.load(source, _options_of(matching, options))
+
+
+def _columns_of(options: Mapping[str, Any], more: Mapping[str, Any]) -> RowOptions:
+    """Which columns of the data are labels, groups or order, where those came with the data."""
+    names = ("label", "group", "order")
+    asked: dict[str, Any] = {name: options.get(name) for name in names if name not in more}
+    return RowOptions(**asked)
 
 
 def find_source(value: object) -> Source[Any]:
@@ -116,7 +133,7 @@ def _no_source(value: object) -> DalmError:
         fault = f"there is no data {str(value)!r}: no such file, folder or name"
         known_names = did_you_mean(str(value), names)
     else:
-        fault = f"expected a name, a path or a NumPy array, got {type(value).__name__}"
+        fault = f"expected a name, a path or data in memory, got {type(value).__name__}"
         known_names = f"There are: {', '.join(sorted(names))}."
     others = "; ".join(source.about for source in SOURCES if not source.named)
     return DalmError(f"{fault}. {known_names} Beside these names, load_data takes {others}")

@@ -7,12 +7,15 @@ of what is far beyond chance.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dalm.core.repetition import by_chance
-from dalm.data.dataset import Array
+from dalm.data.dataset import SPLIT_NAMES, Array
+from dalm.data.dividing import Rows
+from dalm.data.hashes import Hashes
 
 LOOKED_AT = 2000
 """Rows that a check looks at."""
@@ -26,69 +29,90 @@ SHARE = 0.01
 Numbers = NDArray[np.float64]
 
 
-def copies_between(splits: dict[str, list[bytes]], x: Array) -> list[str]:
-    """Whether held-out rows are training rows, or training rows each other's copies.
+def copies_between(splits: Sequence[Rows]) -> list[str]:
+    """Whether held-out rows are training rows, or training rows each other's copies, beyond what
+    chance would give.
 
     Args:
-        splits: the digests of the rows of train, val and test.
-        x: all rows, which say whether rows repeat by chance.
+        splits: train, val, test.
+    """
+    rows = np.concatenate([split.hashes for split in splits])
+    _, first, counts = np.unique(rows, return_index=True, return_counts=True)
+    train = splits[0]
+    if len(first) == len(rows) or by_chance(train.x[first[first < len(train.x)]], counts):
+        return []
+    return copies_said([split.hashes for split in splits], "row")
 
-    >>> train = [bytes([k]) for k in range(100)]
-    >>> copies_between({"train": train, "test": train[:30]}, np.linspace(0, 1, 130))
+
+def copies_said(splits: Sequence[Hashes], unit: str) -> list[str]:
+    """How many held-out rows are training rows, and how many training rows are copies, in words;
+    nothing below one percent.
+
+    Args:
+        splits: hashes of train, val and test.
+        unit: what a datum is called.
+
+    >>> train = np.arange(100, dtype=np.uint64)
+    >>> copies_said([train, train[:0], train[:30]], "row")
     ['30 of 30 test rows (100 %) are training rows too: what is remembered scores as if it were
     understood.']
     """
-    known = set(splits["train"])
-    distinct = len(set().union(*splits.values()))
-    if by_chance(x, distinct):
-        return []
     found = []
-    for name, digests in splits.items():
-        again = len(digests) - len(set(digests))
-        if name == "train" and again > SHARE * len(digests):
+    for name, hashes in zip(SPLIT_NAMES, splits, strict=True):
+        again = len(hashes) - len(np.unique(hashes))
+        if name == "train" and again > SHARE * len(hashes):
             found.append(
-                f"{again:,} of {len(digests):,} training rows ({again / len(digests):.0%}) are "
+                f"{again:,} of {len(hashes):,} training {unit}s ({again / len(hashes):.0%}) are "
                 "copies of other ones, more than chance would give."
             )
-        shared = sum(digest in known for digest in digests)
-        if name != "train" and shared > SHARE * len(digests):
+        shared = int(np.isin(hashes, splits[0]).sum())
+        if name != "train" and shared > SHARE * len(hashes):
             found.append(
-                f"{shared:,} of {len(digests):,} {name} rows ({shared / len(digests):.0%}) are "
-                "training rows too: what is remembered scores as if it were understood."
+                f"{shared:,} of {len(hashes):,} {name} {unit}s ({shared / len(hashes):.0%}) are "
+                f"training {unit}s too: what is remembered scores as if it were understood."
             )
     return [sentence.replace("%)", " %)") for sentence in found]
 
 
 def order_matters(x: Array, labels: Array | None = None) -> list[str]:
-    """Whether rows are like their neighbours in the file, as in a walk through time or where a
-    subject has several rows.
+    """Whether a row is more like the next one in the file than like one further on, as in a walk
+    through time or where a subject has several rows. Independent rows are so in half of all cases.
 
-    Columns that only rise or fall say nothing, since a sorted file is no walk; within a class,
-    since a file may be sorted by class.
+    Columns that only rise or fall say nothing, since a sorted file is no walk; nor do the few
+    places where blocks of a sorted file meet.
 
     Args:
         x: rows in the order of the file, (N, …).
-        labels: (N,) classes.
+        labels: (N,) classes; rows are compared within them.
 
     >>> walk = np.random.default_rng(0).normal(size=(500, 2)).cumsum(0)
-    >>> order_matters(walk)[0].split(":")[0]
-    'Rows that follow each other in the file differ by 1 % of what random ones do'
+    >>> order_matters(walk)[0].split(",")[0]
+    'In 91 % of cases a row is more like the next one in the file than like the 10th after it'
     """
     rows = _numbers(x[:LOOKED_AT])
     monotone = _monotone(rows)
     rows = rows[:, ~monotone]
-    first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
-    if len(first) < FEW or not rows.shape[1]:
+    if len(rows) < FEW or not rows.shape[1]:
         return []
     classes = np.zeros(len(rows), int) if labels is None else _codes(labels[:LOOKED_AT])
-    parts = [rows[first[classes[first] == k]] for k in np.unique(classes[first])]
-    parts = [part for part in parts if len(part) > 2 * NEAR + 1]
-    likeness = _consecutive(parts)
-    if likeness < 0.5 and not monotone.any():
-        how = f"Rows that follow each other in the file differ by {likeness:.0%} of what random "
-        how += "ones do"
-    elif (near := _near_in_file(parts)) > 0.2 + 3 * NEAR * 2 * len(parts) / len(first):
-        how = f"{near:.0%} of rows have their nearest row within {NEAR} places in the file"
+    parts = [np.flatnonzero(classes == k) for k in np.unique(classes)]
+    lag = min(max(len(rows) // len(parts) // 50, 3), 40)
+    nearer = np.concatenate([_nearer(rows[part], lag) for part in parts])
+    usual = 0.5 + max(0.15, 2.5 / math.sqrt(max(len(nearer), 1)))
+    once = np.unique(rows, axis=0, return_index=True)[1]
+    parts = [np.intersect1d(part, once) for part in parts]
+    near = _near_in_file([rows[part] for part in parts if len(part) > 2 * NEAR + 1])
+    chance = 2 * NEAR * len(parts) / len(once)
+    if not monotone.any() and len(nearer) and nearer.mean() > usual:
+        how = (
+            f"In {nearer.mean():.0%} of cases a row is more like the next one in the file than "
+            f"like the {lag}th after it, where chance gives 50%"
+        )
+    elif len(once) >= FEW and near > 0.2 + 3 * chance:
+        how = (
+            f"{near:.0%} of rows have their nearest row within {NEAR} places in the file, where "
+            f"chance gives {chance:.0%}"
+        )
     else:
         return []
     return [
@@ -98,11 +122,14 @@ def order_matters(x: Array, labels: Array | None = None) -> list[str]:
     ]
 
 
-def _consecutive(parts: list[Numbers]) -> float:
-    """The mean square of steps from row to row, as a share of what random rows give."""
-    steps = [np.square(np.diff(part, axis=0)).sum() for part in parts]
-    spread = [2 * np.square(part - part.mean(0)).sum() for part in parts]
-    return float(sum(steps) / max(sum(spread), 1e-12))
+def _nearer(rows: Numbers, lag: int) -> Numbers:
+    """For each row 1 where the next is nearer than the one at a distance, a half where they tie."""
+    ends = len(rows) - lag
+    if ends < 1:
+        return np.zeros(0)
+    next_one = np.square(rows[1 : ends + 1] - rows[:ends]).sum(1)
+    later = np.square(rows[lag:] - rows[:ends]).sum(1)
+    return (next_one < later) + (next_one == later) / 2
 
 
 def _near_in_file(parts: list[Numbers]) -> float:
@@ -174,48 +201,6 @@ def splits_differ(train: Array, test: Array) -> list[str]:
         f"The test rows are of another kind than the training rows: a forest tells them apart with "
         f"accuracy {accuracy:.2f}, where 0.5 is chance. Held-out figures are about both: what a "
         "model learned, and how far that carries."
-    ]
-
-
-def recorded_columns(x: Array) -> list[int]:
-    """The entries of real vectors whose values mostly repeat, so that they are recorded with a
-    step and have masses, not densities.
-
-    Args:
-        x: (N, D).
-
-    >>> recorded_columns(np.column_stack([np.arange(100) % 7 / 7, np.linspace(0, 1, 100)]))
-    [0]
-    """
-    if x.dtype.kind != "f" or x.ndim > 2 or len(x) < FEW // 5:
-        return []
-    rows = x.reshape(len(x), -1)
-    found = []
-    for column in range(rows.shape[1]):
-        counts = np.unique(rows[:, column], return_counts=True)[1]
-        if len(counts) > 1 and counts[counts > 1].sum() > len(rows) / 2:
-            found.append(column)
-    return found
-
-
-def recorded_warning(columns: list[int], x: Array) -> list[str]:
-    """What follows from recorded columns, in words.
-
-    Args:
-        columns: which they are.
-        x: the data.
-
-    >>> recorded_warning([], np.zeros((3, 2)))
-    []
-    """
-    if not columns:
-        return []
-    entries = x[0].size
-    names = ", ".join(map(str, columns[:5])) + ", …" * (len(columns) > 5)
-    return [
-        f"{len(columns)} of {entries} columns ({names}) hold values that mostly repeat: numbers "
-        "recorded with a step. A density can grow without bound on such values, so densities of "
-        "these data are shown, and not ranked."
     ]
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from dalm.data.arrays import from_arrays
-from dalm.data.dataset import Array, Data
+from dalm.data.dataset import SPLIT_NAMES, Array, Data
 from dalm.data.idx import is_idx, open_maybe_gzipped, read_with_labels
+from dalm.data.memory import by_our_names
 from dalm.data.options import RowOptions
-from dalm.data.reading import check_memory, decoding
+from dalm.data.reading import check_memory, decoding, few
 from dalm.data.source import Source, existing_path
 from dalm.errors import DalmError
 
@@ -54,16 +55,28 @@ def _read(path: Path, more: Sequence[str]) -> tuple[dict[str, Array], list[str]]
 
 def _read_npz(path: Path, more: Sequence[str]) -> tuple[dict[str, Array], list[str]]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        used = [name for name in (*ARRAY_NAMES, *more) if name in archive.files]
-        unused = ", ".join(name for name in archive.files if name not in used)
+        _check_members(path, archive)
+        wanted = {*ARRAY_NAMES, *more, *(f"{name}_{part}" for name in more for part in SPLIT_NAMES)}
+        used = [name for name in archive.files if name in wanted or name.lower() in ARRAY_NAMES]
+        unused = few([name for name in archive.files if name not in used])
         _check_unpacked_size(path, archive, used)
-        if not used:
+        if not any(name.lower() in ARRAY_NAMES for name in used):
             raise DalmError(
-                f"{path} holds {unused or 'nothing'}; it should hold x (and y), or x_train and "
-                "x_test (and x_val, y_…)"
+                f"{path} holds {few(archive.files) or 'nothing'}; it should hold x (and y), or "
+                "x_train and x_test (and x_val, y_…)"
             )
         arrays = {name: _only_array(path, archive[name]) for name in used}
     return arrays, [f"Not used, of {path.name}: {unused}."] if unused else []
+
+
+def _check_members(path: Path, archive: Any) -> None:
+    """Refuse a zip that holds other files than arrays."""
+    members = [member.filename for member in archive.zip.infolist() if not member.is_dir()]
+    if members and not any(name.endswith(".npy") for name in members):
+        raise DalmError(
+            f"{path} is a zip of {len(members):,} files, such as {members[0]}, and no .npz of "
+            "arrays; unpack it, and give the folder"
+        )
 
 
 def _check_unpacked_size(path: Path, archive: Any, used: list[str]) -> None:
@@ -93,8 +106,10 @@ def is_file(value: object) -> bool:
 
 def _load(value: str | Path, options: RowOptions) -> Data:
     path = Path(value).resolve()
-    more = [name for name in (options.group, options.order) if isinstance(name, str)]
+    asked = (options.label, options.group, options.order)
+    more = [name for name in asked if isinstance(name, str)]
     arrays, notes = read_arrays(path, more)
+    arrays = by_our_names(arrays, options.label)
     return from_arrays(path.name.partition(".")[0], str(path), arrays, options, notes)
 
 

@@ -18,11 +18,12 @@ import numpy as np
 
 from dalm.data.cache import IMAGE_LEVELS, CacheEntry, Decoded, cache_entry
 from dalm.data.dataset import Array, Data, blocks_of
+from dalm.data.hashes import content_hasher
 from dalm.data.images import RULES, read_image
 from dalm.data.levels import reduce_levels
 from dalm.data.options import ImageOptions
 from dalm.data.source import Source, existing_path
-from dalm.data.splits import Dealt, content_hasher, deal_digests
+from dalm.data.splits import Dealt, deal_images
 from dalm.errors import DalmError
 
 SPLIT_FOLDERS = {"train", "val", "valid", "validation", "test"}
@@ -110,7 +111,8 @@ def _build(entry: CacheEntry, files: list[Path], hidden: int) -> Data:
         raw = Path(scratch, "raw")
         with raw.open("wb") as file:
             scan = scan_images(entry.root, files, file, entry.options)
-        dealt = deal_digests(scan.digests, 2, entry.options.seed, np.array(scan.labels))
+        hashes = np.array(scan.hashes, np.uint64)
+        dealt = deal_images(hashes, 2, entry.options.seed, np.array(scan.labels))
         pixels = Path(scratch, "pixels")
         shape = _write_pixels(raw, pixels, scan, dealt.parts, entry.options)
         decoded = _describe(scan, shape, dealt, hidden, entry.options)
@@ -125,7 +127,7 @@ class Scan:
         shape: (3, H, W) of each row in the scratch file.
         first: the name of the first image.
         coloured: whether any image has colours.
-        digests: of each image's pixels.
+        hashes: of each image's pixels.
         labels: the class of each image, nothing if it has none.
         skipped: what could not be read, with the reason.
     """
@@ -133,7 +135,7 @@ class Scan:
     shape: tuple[int, ...] = ()
     first: str = ""
     coloured: bool = False
-    digests: list[bytes] = field(default_factory=list)
+    hashes: list[int] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
@@ -167,11 +169,11 @@ def scan_images(root: Path, files: list[Path], raw: BinaryIO, options: ImageOpti
             )
         _check_size(scan, name, pixels)
         scan.coloured |= len(pixels) == 3
-        scan.digests.append(digest)
+        scan.hashes.append(digest)
         scan.labels.append(label)
         raw.write(np.broadcast_to(pixels, scan.shape).tobytes())
 
-    if not scan.digests:
+    if not scan.hashes:
         raise DalmError(f"there are no images in the folder {root}{_tried(scan, files)}")
     return scan
 
@@ -182,7 +184,7 @@ def _tried(scan: Scan, files: list[Path]) -> str:
     return f"; of {len(files)} files none could be read: {', '.join(scan.skipped[:5])}"
 
 
-def _read(path: Path, options: ImageOptions) -> tuple[Array, bytes]:
+def _read(path: Path, options: ImageOptions) -> tuple[Array, int]:
     """The pixels of an image and their digest."""
     if not path.is_file():
         raise ValueError("not a regular file")
@@ -191,7 +193,7 @@ def _read(path: Path, options: ImageOptions) -> tuple[Array, bytes]:
     hasher = content_hasher(options.seed)
     colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # a grey image may be saved so
     hasher.update(str(colours.shape).encode() + colours.tobytes())
-    return pixels, hasher.digest()
+    return pixels, int.from_bytes(hasher.digest(), "big")
 
 
 def _reason(error: Exception) -> str:
@@ -218,7 +220,7 @@ def _write_pixels(
     raw: Path, pixels: Path, scan: Scan, orders: list[Array], options: ImageOptions
 ) -> tuple[int, ...]:
     """The scratch file's rows, split by split and reduced, into a file of this shape."""
-    rows = np.memmap(raw, np.uint8, "r", shape=(len(scan.digests), *scan.shape))
+    rows = np.memmap(raw, np.uint8, "r", shape=(len(scan.hashes), *scan.shape))
     channels = 3 if scan.coloured else 1
     with pixels.open("wb") as file:
         for order in orders:

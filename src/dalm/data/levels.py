@@ -7,7 +7,7 @@ asked for have those already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from dalm.data.options import LevelOptions
 from dalm.errors import DalmError
 
 LARGEST_LEVEL = 65535
+LATTICES = (2, 16, 17, 256, 65536)
+"""Numbers of levels that are common; a value of them is k / (levels - 1) where black is 0 and white
+is 1."""
 
 
 def find_levels(xs: list[Array], options: LevelOptions) -> tuple[int | None, list[str]]:
@@ -57,6 +60,76 @@ def find_levels(xs: list[Array], options: LevelOptions) -> tuple[int | None, lis
     return high + 1, [f"Integers have as many levels as their largest value needs: {high + 1}."]
 
 
+def on_lattice(x: Array, levels: int) -> bool:
+    """Whether all real numbers are k / (levels - 1) of 0 ≤ k < levels, up to rounding.
+
+    Args:
+        x: real numbers.
+        levels: how many there would be.
+
+    >>> on_lattice(np.array([0, 0.5, 1]), 3), on_lattice(np.array([0, 0.3, 1]), 3)
+    (True, False)
+    """
+    steps = x * (levels - 1.0)
+    inside = x.min() >= 0 and x.max() <= 1
+    return bool(inside and np.abs(steps - np.round(steps)).max() < 0.02)
+
+
+def whole_levels(
+    arrays: Mapping[str, Array], options: LevelOptions
+) -> tuple[dict[str, Array], list[str]]:
+    """Arrays of real numbers as the levels that options ask for, and how, in sentences; nothing is
+    done to integers, or where no levels are asked for.
+
+    Args:
+        arrays: data by name, (N, …) each.
+        options: its `levels` and `binary`.
+
+    Raises:
+        DalmError: real numbers are neither whole nor from 0 to 1 (or from -1 to 1).
+
+    >>> arrays, _ = whole_levels({"x": np.array([0, 0.5, 1])}, LevelOptions(levels=3))
+    >>> arrays["x"]
+    array([0, 1, 2], dtype=int32)
+    """
+    real = {name for name, x in arrays.items() if x.dtype.kind == "f"}
+    if not real or not (options.levels or options.binary):
+        return dict(arrays), []
+    low = min(float(x.min()) for x in arrays.values())
+    high = max(float(x.max()) for x in arrays.values())
+    if low >= 0 and all(np.array_equal(x, np.round(x)) for x in arrays.values()):
+        whole = {name: x.astype(np.int32) for name, x in arrays.items()}
+        return whole, ["Real numbers that are whole were taken as levels."]
+    if low < -1 or high > 1:
+        asked_for = "binary" if options.binary else "levels"
+        raise DalmError(
+            f"{asked_for} needs integers, or real numbers from 0 (black) to 1 (white) or from -1 "
+            f"to 1; these go from {low:g} to {high:g}"
+        )
+    scaled = {name: (x + 1.0) / 2 if low < 0 else x * 1.0 for name, x in arrays.items()}
+    return _levels_of_units(scaled, options, "-1 to 1" if low < 0 else "0 to 1")
+
+
+def _levels_of_units(
+    arrays: dict[str, Array], options: LevelOptions, extent: str
+) -> tuple[dict[str, Array], list[str]]:
+    """Real numbers from 0 to 1 as levels: exactly where they lie on a known lattice."""
+    asked = options.levels or LATTICES[-1]
+    candidates = dict.fromkeys([asked, *LATTICES] if options.levels else LATTICES)
+    known = [each for each in candidates if all(on_lattice(x, each) for x in arrays.values())]
+    if known:
+        had = known[0]
+        levels = {name: np.round(x * (had - 1)).astype(np.int32) for name, x in arrays.items()}
+        note = f"Real numbers from {extent} lie on {had} equal steps: taken as {had} levels."
+        if options.levels and had != options.levels:
+            options.levels_from(had)  # refuses more than there are
+            levels = {name: x * asked // had for name, x in levels.items()}
+            note += f" Reduced to {asked} levels: floor(level * {asked} / {had})."
+        return levels, [note]
+    cut = {name: np.minimum(x * asked, asked - 1).astype(np.int32) for name, x in arrays.items()}
+    return cut, [f"Real numbers from {extent} were cut into {asked} levels of equal width."]
+
+
 def to_values(x: Array, levels: int | None, options: LevelOptions) -> Array:
     """One split's array in its final dtype: uint8 or int32 for levels, float64 for real numbers.
 
@@ -65,18 +138,12 @@ def to_values(x: Array, levels: int | None, options: LevelOptions) -> Array:
         levels: how many levels it has, `None` for real numbers.
         options: what it is reduced to.
 
-    Raises:
-        DalmError: if real numbers are to be reduced.
-
     >>> to_values(np.array([0.5]), None, LevelOptions()).dtype
     dtype('float64')
     """
     if levels:
         blocks = (x[block] for block in blocks_of(len(x), x[0].nbytes))
         return np.concatenate(list(reduce_levels(blocks, levels, options)))
-    if options.binary or options.levels:
-        asked_for = "binary" if options.binary else "levels"
-        raise DalmError(f"{asked_for} needs integers; real numbers ({x.dtype}) have no levels")
     return np.ascontiguousarray(x, np.float64)
 
 

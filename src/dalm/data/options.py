@@ -138,6 +138,9 @@ class RowOptions(ImageOptions):
         "they are an accident, such as an image that is there twice",
         default="auto",
     )
+    label: str | None = option(
+        "array of the file, or column, that holds the labels; y by default", default=None
+    )
     group: int | str | None = option(
         "column, or array of the file, that says which rows belong together, such as a patient; no "
         "group is in two splits",

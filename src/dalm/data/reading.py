@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +42,21 @@ def check_memory(statement: str, size: int) -> None:
     memory = memory_bytes()
     if size > memory:
         raise DalmError(f"{statement} {size:,} bytes; this machine has {memory:,} bytes of memory")
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """Names as a list in words; of many the first few and their number.
+
+    Args:
+        names: all of them.
+        most: how many are listed.
+
+    >>> few(["a", "b"]), few(list("abcdef"), most=2)
+    ('a, b', 'a, b, … (6 in all)')
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])}, … ({len(names):,} in all)"
 
 
 @contextmanager

@@ -9,8 +9,6 @@ patient, stay together; rows in order of time are cut where the last tenths begi
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from dalm.core.repetition import by_chance, expected_pairs
 from dalm.data.dataset import Array
+from dalm.data.hashes import Hashes, hashes_of
 from dalm.errors import DalmError
 
 SHARES = {
@@ -25,8 +24,6 @@ SHARES = {
     2: "the first 80 % are train, the next 10 % val, the last 10 % test",
 }
 """What is held out, by how many parts that are."""
-
-Ranks = NDArray[np.uint64]
 
 
 class Dealt(NamedTuple):
@@ -36,86 +33,64 @@ class Dealt(NamedTuple):
     notes: list[str]
 
 
-def content_hasher(seed: int) -> hashlib.blake2b:
-    """A 64-bit BLAKE2b hash keyed with `seed`."""
-    return hashlib.blake2b(digest_size=8, key=str(seed).encode())
-
-
-def row_digests(x: Array, seed: int) -> list[bytes]:
-    """The digest of each row's bytes, 8 bytes each; 0.0 and -0.0 are the same.
-
-    Args:
-        x: (N, …).
-        seed: key of the hash.
-
-    >>> first, second, third = row_digests(np.array([[0.0, 2], [3, 4], [-0.0, 2]]), seed=0)
-    >>> first == third, first == second
-    (True, False)
-    """
-    keyed = content_hasher(seed)
-    digests = []
-    for row in x:
-        hasher = keyed.copy()
-        hasher.update((row + row.dtype.type(0) if row.dtype.kind == "f" else row).tobytes())
-        digests.append(hasher.digest())
-    return digests
-
-
 def deal_rows(
     x: Array,
-    digests: list[bytes],
+    hashes: Hashes,
     held_out: int,
     seed: int,
     repeats: str = "auto",
     labels: Array | None = None,
+    equal: Hashes | None = None,
 ) -> Dealt:
     """Deal the rows of a sample, those of each class in equal shares.
 
     Args:
-        x: the rows as a model will see them, (N, …); they decide which are equal.
-        digests: of the rows as they came.
+        x: the rows as a model will see them, (N, …).
+        hashes: of the rows as they came.
         held_out: how many parts there are beside train, a tenth each.
         seed: key of the hash.
         repeats: `"apart"` deals equal rows each for itself, `"together"` to one side, `"auto"` by
             what repetition means in these data.
         labels: (N,) classes.
+        equal: hashes of `x`, where those differ.
 
     Raises:
         DalmError: a part would be empty.
 
+    >>> from dalm.data.hashes import row_hashes
     >>> x = np.arange(20)
-    >>> [len(part) for part in deal_rows(x, row_digests(x, 0), 2, seed=0).parts]
+    >>> [len(part) for part in deal_rows(x, row_hashes(x, 0), 2, seed=0).parts]
     [16, 2, 2]
     """
-    equal = np.unique(np.array(row_digests(x, seed)), return_inverse=True)[1]
-    distinct = len(np.unique(equal))
-    apart = repeats == "apart" or (repeats == "auto" and by_chance(x, distinct))
-    ranks = _apart(digests, seed) if apart else _together(digests, equal, seed)
+    equal = hashes if equal is None else equal
+    _, first, counts = np.unique(equal, return_index=True, return_counts=True)
+    apart = repeats == "apart" or (repeats == "auto" and by_chance(x[first], counts))
+    ranks = _apart(hashes, labels, seed) if apart else _together(hashes, equal, seed)
     parts = _cut(ranks, held_out, labels)
     if not all(map(len, parts)):
-        raise _too_few(len(x), distinct, apart, held_out)
+        raise _too_few(len(x), len(first), apart, held_out)
     note = content_note("bytes", held_out, seed, stratified=labels is not None)
-    return Dealt(parts, [note, *_repetition(x, distinct, apart, repeats)])
+    return Dealt(parts, [note, *_repetition(x[first], len(x), apart, repeats)])
 
 
-def deal_digests(digests: list[bytes], held_out: int, seed: int, labels: Array) -> Dealt:
-    """Deal files, equal ones to one side, those of each class in equal shares.
+def deal_images(hashes: Hashes, held_out: int, seed: int, labels: Array) -> Dealt:
+    """Deal images, equal ones to one side, those of each class in equal shares.
 
     Args:
-        digests: of what is in them.
+        hashes: of their pixels.
         held_out: how many parts there are beside train.
         seed: key of the hash.
         labels: (N,) their classes.
+
+    Raises:
+        DalmError: a part would be empty.
     """
-    parts = _cut(_integers(digests), held_out, labels)
-    distinct = len(set(digests))
+    parts = _cut(hashes, held_out, labels)
+    distinct = len(np.unique(hashes))
     if not all(map(len, parts)):
-        raise _too_few(len(digests), distinct, False, held_out)
+        raise _too_few(len(hashes), distinct, False, held_out)
     stratified = len(np.unique(labels)) > 1
-    note = content_note("pixels", held_out, seed, stratified)
-    count = len(digests) - distinct
-    again = [f"{count:,} images are equal to another one; they fall on its side."] * bool(count)
-    return Dealt(parts, [note, *again])
+    return Dealt(parts, [content_note("pixels", held_out, seed, stratified)])
 
 
 def deal_groups(groups: Array, held_out: int, seed: int, name: str) -> Dealt:
@@ -131,20 +106,18 @@ def deal_groups(groups: Array, held_out: int, seed: int, name: str) -> Dealt:
         DalmError: too few groups.
     """
     values, index = np.unique(groups, return_inverse=True)
-    ranks = _integers([_hash(str(value).encode(), seed) for value in values.tolist()])
+    ranks = hashes_of([str(value).encode() for value in values.tolist()], seed)
     parts = _cut(ranks[index], held_out)
     if not all(map(len, parts)):
         raise DalmError(
             f"{len(values)} groups ({name}) cannot fill {held_out + 1} splits; there should be at "
             "least 10, and none that holds most rows"
         )
-    return Dealt(
-        parts,
-        [
-            f"The {len(values):,} groups of {name} are ranked by a hash keyed with seed {seed}; "
-            f"{SHARES[held_out]}. No group is in two splits."
-        ],
+    note = (
+        f"The {len(values):,} groups of {name} are ranked by a hash keyed with seed {seed}; "
+        f"{SHARES[held_out]}. No group is in two splits."
     )
+    return Dealt(parts, [note])
 
 
 def deal_in_order(keys: Array, held_out: int, name: str) -> Dealt:
@@ -154,6 +127,9 @@ def deal_in_order(keys: Array, held_out: int, name: str) -> Dealt:
         keys: (N,) what puts the rows in order.
         held_out: how many parts there are beside train.
         name: what says the order.
+
+    Raises:
+        DalmError: a part would be empty.
 
     >>> deal_in_order(np.array([3, 1, 2] * 5), 2, "column 0").parts[2].tolist()
     [9, 12]
@@ -187,46 +163,46 @@ def content_note(content: str, held_out: int, seed: int, stratified: bool = Fals
     )
 
 
-def _integers(digests: Sequence[bytes]) -> Ranks:
-    return np.array([int.from_bytes(digest, "big") for digest in digests], dtype=np.uint64)
+def _apart(hashes: Hashes, labels: Array | None, seed: int) -> Hashes:
+    """A rank for each row: the k-th of equal rows, by label, has one of its own."""
+    order = np.lexsort((_codes(labels, len(hashes)), hashes))
+    ordered = hashes[order]
+    place = np.arange(len(hashes)) - _first_equal(ordered)
+    again = np.flatnonzero(place)
+    contents = [
+        int(content).to_bytes(8, "big") + int(k).to_bytes(8, "big")
+        for content, k in zip(ordered[again], place[again], strict=True)
+    ]
+    ranks = hashes.copy()
+    ranks[order[again]] = hashes_of(contents, seed)
+    return ranks
 
 
-def _hash(content: bytes, seed: int) -> bytes:
-    hasher = content_hasher(seed)
-    hasher.update(content)
-    return hasher.digest()
+def _together(hashes: Hashes, equal: Hashes, seed: int) -> Hashes:
+    """A rank for each row, the same for equal ones, whatever they were before a reduction."""
+    _, index = np.unique(equal, return_inverse=True)
+    lowest = np.full(index.max() + 1, np.iinfo(np.uint64).max, np.uint64)
+    highest = np.zeros_like(lowest)
+    np.minimum.at(lowest, index, hashes)
+    np.maximum.at(highest, index, hashes)
+    several = lowest < highest  # the lowest of many would come early, so it is hashed again
+    contents = [int(content).to_bytes(8, "big") for content in lowest[several]]
+    lowest[several] = hashes_of(contents, seed)
+    return np.asarray(lowest[index])
 
 
-def _apart(digests: list[bytes], seed: int) -> Ranks:
-    """A rank for each row: the k-th of equal rows has one of its own."""
-    count: dict[bytes, int] = {}
-    own = []
-    for digest in digests:
-        k = count.get(digest, 0)
-        count[digest] = k + 1
-        own.append(_hash(digest + k.to_bytes(8, "big"), seed) if k else digest)
-    return _integers(own)
+def _first_equal(ordered: NDArray[np.generic]) -> NDArray[np.intp]:
+    """The place of the first of those that equal each entry of a sorted array."""
+    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    return np.maximum.accumulate(np.where(fresh, np.arange(len(ordered)), 0))
 
 
-def _together(digests: list[bytes], equal: NDArray[np.intp], seed: int) -> Ranks:
-    """A rank for each row, the same for equal ones, whatever they were before the reduction."""
-    members: dict[int, set[bytes]] = {}
-    for number, digest in zip(equal.tolist(), digests, strict=True):
-        members.setdefault(number, set()).add(digest)
-    ranks = {
-        number: next(iter(own)) if len(own) == 1 else _hash(min(own), seed)
-        for number, own in members.items()
-    }
-    return _integers([ranks[number] for number in equal.tolist()])
-
-
-def _cut(ranks: Ranks, held_out: int, labels: Array | None = None) -> list[NDArray[np.intp]]:
+def _cut(ranks: Hashes, held_out: int, labels: Array | None = None) -> list[NDArray[np.intp]]:
     """Row numbers of the parts, in the order of the ranks; rows of equal rank share a part."""
     n = len(ranks)
-    order = np.lexsort((ranks, _places(ranks, labels)))
-    ordered = ranks[order]
-    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-    first_equal = np.maximum.accumulate(np.where(fresh, np.arange(n), 0))
+    codes = _codes(labels, n)
+    order = np.lexsort((codes, ranks, _places(ranks, codes)))
+    first_equal = _first_equal(ranks[order])
 
     tenth = max(1, (n + 5) // 10)
     part_starts = [n - count * tenth for count in range(held_out, 0, -1)]
@@ -234,15 +210,21 @@ def _cut(ranks: Ranks, held_out: int, labels: Array | None = None) -> list[NDArr
     return [order[part_numbers == number] for number in range(held_out + 1)]
 
 
-def _places(ranks: Ranks, labels: Array | None) -> NDArray[np.float64]:
+def _codes(labels: Array | None, n: int) -> NDArray[np.intp]:
+    """A number for the class of each of `n` rows."""
+    return np.zeros(n, np.intp) if labels is None else np.unique(labels, return_inverse=True)[1]
+
+
+def _places(ranks: Hashes, codes: NDArray[np.intp]) -> NDArray[np.float64]:
     """Where each row stands among those of its class, from 0 to 1, so that every stretch holds the
-    same share of each class; of equal ranks the first one's class counts.
+    same share of each class. Of equal ranks the lowest class counts.
     """
-    if labels is None:
-        return np.zeros(len(ranks))
-    _, first, index = np.unique(ranks, return_index=True, return_inverse=True)
-    classes = np.unique(labels, return_inverse=True)[1][first][index]
     places = np.zeros(len(ranks))
+    if not codes.any():
+        return places
+    order = np.lexsort((codes, ranks))
+    classes = np.empty_like(codes)
+    classes[order] = codes[order][_first_equal(ranks[order])]
     for k in np.unique(classes):
         mine = classes == k
         ordered = np.sort(ranks[mine])
@@ -250,20 +232,18 @@ def _places(ranks: Ranks, labels: Array | None) -> NDArray[np.float64]:
     return places
 
 
-def _repetition(x: Array, distinct: int, apart: bool, repeats: str) -> list[str]:
+def _repetition(once: Array, n: int, apart: bool, repeats: str) -> list[str]:
     """What was decided about equal rows, if there are any."""
-    if distinct == len(x):
+    if len(once) == n:
         return []
-    expected = expected_pairs(x)
-    said = "asked for"
-    if repeats == "auto":
-        said = (
-            f"{expected:,.0f} pairs are expected of independent columns"
-            if expected
-            else ("the typical row is there often" if apart else "chance would give none")
-        )
+    expected = expected_pairs(once, n)
+    why = f"independent columns would give {expected:,.0f} equal pairs"
+    if repeats != "auto":
+        why = "asked for"
+    elif not expected:
+        why = "each is there often" if apart else "independent columns would give no equal pair"
     how = "each row is dealt for itself" if apart else "equal rows fall on the same side"
-    return [f"{distinct:,} of {len(x):,} rows differ ({said}), so {how}."]
+    return [f"{len(once):,} of {n:,} rows differ ({why}), so {how}."]
 
 
 def _too_few(n: int, distinct: int, apart: bool, held_out: int) -> DalmError:

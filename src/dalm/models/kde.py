@@ -141,7 +141,8 @@ class KDE(Autoregressive, Estimator):
             return once, place
         self.rows = x
         self.labels = labels
-        if len(once.x) < len(x) and not by_chance(x.cpu().numpy(), len(once.x)):
+        counts = once.counts.cpu().numpy()
+        if len(once.x) < len(x) and not by_chance(once.x.cpu().numpy(), counts):
             return once, place
         return self._rows(), torch.arange(len(x), device=x.device)
 

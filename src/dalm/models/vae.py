@@ -36,6 +36,11 @@ from dalm.nn import (
 from dalm.options import option
 from dalm.probability import LevelsHead, OutputHead, make_head, suited_head
 
+WARM_UP = 0.25
+"""Share of the steps in which the divergence comes to its full weight, for real data (Bowman et al.
+2016): else a decoder that learns its own scale learns to do without the code, and never comes back.
+"""
+
 
 @final
 class VAE(Variational, Learner):
@@ -183,6 +188,8 @@ class VAE(Variational, Learner):
         reconstruction = -likelihood.mean() / self.inner.dims
         coded = divergence.mean() / self.inner.dims
         terms = {"reconstruction": reconstruction, "divergence": coded}
+        if self.spec.levels is None:
+            coded = coded * min(1.0, (step.progress + 1e-3) / WARM_UP)
         yield Turn("model", reconstruction + coded, terms)
 
     def _log_prob(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:

@@ -32,6 +32,7 @@ class _OneBatch:
     """A step that sees the same rows whatever it asks for."""
 
     number = 0
+    progress = 1.0
 
     def __init__(self, x: Tensor, y: Tensor | None) -> None:
         self.rows = Batch(x, y)

@@ -120,8 +120,23 @@ class Estimation:
         left = self.left()
         if left is None:
             return False
-        late = LATE * (self.options.seconds or 0.0) + LATE_SECONDS
-        return left <= 0 or self.longest > left + late
+        return left <= 0 or self.longest > left + self._grace
+
+    @property
+    def _grace(self) -> float:
+        """Seconds by which a budget of seconds may be overrun."""
+        return LATE * (self.options.seconds or 0.0) + LATE_SECONDS
+
+    @property
+    def overrun(self) -> str | None:
+        """What to say of passes that took far longer than they should, since none is cut short."""
+        left = self.left()
+        if left is None or left > -self._grace:
+            return None
+        return (
+            f"learning took {self.seconds:.1f} s where {self.options.seconds:g} s were asked for: "
+            f"what {self.model.family} computes at once cannot be cut short"
+        )
 
     def save(self, path: Path) -> None:
         """Write what a resume needs."""

@@ -104,6 +104,7 @@ class Fitting:
         estimation = self._estimation(0)
         estimation.step()
         self.run = Run.create(self.folder, self.run.model, self.data, self.options)
+        self._note_overrun(estimation)
         single = not isinstance(estimation.model, Learner) and len(self.stages) == 1
         if estimation.over and single:
             self.run.finish("done", self.run.model.state_dict(), estimation.seconds)
@@ -242,7 +243,13 @@ class Fitting:
         self.seconds += working.seconds
         if outcome == "done":
             self._note_passes(index, working)
+            self._note_overrun(working)
         return outcome
+
+    def _note_overrun(self, estimation: Estimation) -> None:
+        """Keep by how much passes were too long, so that nobody takes budgets for equal."""
+        if words := estimation.overrun:
+            self.run.update(warning=words)
 
     def _note_passes(self, index: int, estimation: Estimation) -> None:
         """Keep the number of passes, which gives the same bits again as a budget of steps."""

@@ -63,7 +63,7 @@ def learn(session: Session, state: State, group: Group, pacer: Pacer | None = No
 def _steps(session: Session, state: State, step: Stepper, pacer: Pacer | None) -> None:
     began = clock.now()
     earlier = state.seconds
-    looks, shows = _follow(session, state)
+    looks, shows, milestones = _follow(session, state)
     if pacer is not None:
         pacer.start(state.step)
     while state.step < state.plan.at(state.step).steps and not any(
@@ -73,7 +73,7 @@ def _steps(session: Session, state: State, step: Stepper, pacer: Pacer | None) -
         state.seconds = earlier + clock.now() - began
         session.step_of_stage = state.step
         session.seconds = state.seconds
-        session.milestone = state.step in looks | shows | {state.options.steps}
+        session.milestone = state.step in milestones
         session.meter.add(session.step, played)
         if session.milestone or state.step % LOOK_EVERY == 0:
             _look(session)
@@ -83,17 +83,20 @@ def _steps(session: Session, state: State, step: Stepper, pacer: Pacer | None) -
         _roll_back(session, state, step.group)
         session.end_step()
         if _next_leg(session, state, step.group, pacer, earlier + clock.now() - began):
-            looks, shows = _follow(session, state)
+            looks, shows, milestones = _follow(session, state)
 
 
-def _follow(session: Session, state: State) -> tuple[set[int], set[int]]:
-    """Go by the leg of the plan that begins here; the steps of its validations and snapshots."""
+def _follow(session: Session, state: State) -> tuple[set[int], set[int], set[int]]:
+    """Go by the leg of the plan that begins here; the steps of its validations, of its snapshots,
+    and both with the last.
+    """
     leg = state.plan.at(state.step)
     state.follow(leg)
     session.options = state.options
     use_threads(leg.threads)
     looks = state.plan.due(state.step, leg.validations)
-    return looks, state.plan.due(state.step, leg.snapshots)
+    shows = state.plan.due(state.step, leg.snapshots)
+    return looks, shows, looks | shows | {leg.steps}
 
 
 def _next_leg(

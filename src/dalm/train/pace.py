@@ -68,7 +68,10 @@ class Plan:
 
     def index(self, step: int) -> int:
         """Which leg the step after `step` others belongs to."""
-        return max(k for k, leg in enumerate(self.legs) if leg.step <= step)
+        k = len(self.legs) - 1
+        while self.legs[k].step > step:
+            k -= 1
+        return k
 
     def at(self, step: int) -> Leg:
         """The leg that the step after `step` others belongs to."""
@@ -82,7 +85,12 @@ class Plan:
 
     def progress(self, step: int) -> float:
         """The share of the stage that is behind after some steps, from 0 to 1."""
-        return float(self._exact(step))
+        k = self.index(step)
+        leg = self.legs[k]
+        if step >= leg.steps:
+            return 1.0
+        start = float(self._starts[k])
+        return start + (1 - start) * (step - leg.step) / (leg.steps - leg.step)
 
     def position(self, step: int) -> float:
         """The step at which a fit without surprises, of as many steps as this leg plans, would be
@@ -90,7 +98,7 @@ class Plan:
         """
         if len(self.legs) == 1:
             return step
-        return float(self._exact(step) * self.at(step).steps)
+        return self.progress(step) * self.at(step).steps
 
     def due(self, step: int, times: int) -> set[int]:
         """Steps of the leg from `step` on at which something happens that happens `times` times.

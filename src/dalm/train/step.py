@@ -51,6 +51,7 @@ class Shard:
         self, state: State, streams: Streams, index: int, count: int, stage: Stage
     ) -> None:
         self.number = state.step
+        self.progress = state.plan.progress(state.step)
         self.streams = streams
         self.index = index
         self.count = count

@@ -25,7 +25,7 @@ SHARE = 0.5
 """Of a fit's budget of seconds, what scoring may cost."""
 FLOOR = 5.0
 """Seconds that scoring may always take."""
-PARTS = {"samples": 0.25, "likelihoods": 0.2, "tightened": 0.15, "heldout": 0.35}
+PARTS = {"samples": 0.2, "likelihoods": 0.17, "tightened": 0.13, "heldout": 0.3}
 """The share of each kind of work; the rest is for reckoning."""
 TRIED = (1, 8)
 """Rows by which the reckoning begins: two sizes make a line."""
@@ -66,8 +66,8 @@ class Sizes:
 FULL = Sizes()
 LEAST_COMPARED = 50
 """Rows that every measure can do with."""
-LEAST = Sizes(samples=100, heldout=200, likelihoods=100, tightened=20)
-"""What is taken however slow the model is."""
+LEAST = Sizes(samples=250, heldout=250, likelihoods=100, tightened=20)
+"""What is taken however slow the model is: covariances of features need more rows than features."""
 
 
 def seconds_for(meta: Mapping[str, Any]) -> float | None:
@@ -129,11 +129,11 @@ def reckon(model: Generative, data: Data, seconds: float | None) -> Sizes:
         jobs["tightened"] = lambda n: _tightening(model, rows[:n])
     found = asdict(FULL) | {"heldout": comparable(data, PARTS["heldout"] * seconds)}
     for name, cost in jobs.items():
-        most = min(getattr(FULL, name), len(rows)) if name != "samples" else found["heldout"]
-        most = min(most, getattr(FULL, name))
-        share = PARTS[name] * seconds
-        fewer = affordable(cost, share, getattr(LEAST, name), most)
-        found[name] = fewer if fewer < most else getattr(FULL, name)
+        full = getattr(FULL, name)
+        most = min(full, found["heldout"] if name == "samples" else len(rows))
+        fewer = affordable(cost, PARTS[name] * seconds, getattr(LEAST, name), most)
+        found[name] = fewer if fewer < most else full
+    found["samples"] = min(found["samples"], found["heldout"])  # no more are compared
     return Sizes(**found)
 
 
