@@ -28,9 +28,11 @@ from dalm.codec import (
     rounding,
     weights,
 )
-from dalm.core import Density, Spec, build, config
+from dalm.core import Autoregressive, Density, Spec, build, config
 from dalm.errors import DalmError
+from dalm.exact import Independent
 from dalm.models import PixelCNN
+from dalm.options import option
 from dalm.testing.cases import SMALL, TINY, examples
 
 X, Y = examples(TINY, 60, seed=5)
@@ -290,3 +292,38 @@ def test_modules_of_other_threads_are_not_counted():
         with pytest.raises(DalmError):
             nn.Linear(1, 1)
     nn.Linear(1, 1)
+
+
+class Whole(Autoregressive):
+    """A density of one bit with an option of any size."""
+
+    family = "whole-option"
+    year = 2026
+    paper = "this test"
+    likelihood = "exact"
+    number: int = option("of no consequence", default=1)
+
+    def _log_prob(self, x, y, generator):
+        return torch.full((len(x),), -math.log(2))
+
+    def _sample(self, n, y, generator):
+        return torch.zeros(n, 1, dtype=torch.long)
+
+    def predictor(self, n, y):
+        return Independent(torch.ones(1, 2, dtype=torch.float64), n)
+
+
+@pytest.mark.parametrize(("number", "written"), [(65_536, True), (65_537, False), (-70_000, False)])
+def test_what_a_reader_would_refuse_is_not_written(number, written):
+    x = np.zeros((3, 1), np.uint8)
+    file = io.BytesIO()
+    model = Whole(Spec((1,), levels=2), number=number)
+    if written:
+        compress(model, x, None, file, Settings(embed=True))
+        file.seek(0)
+        assert next(iter(decompress(file, len(file.getvalue()), None)))[0].shape == (3, 1)
+        return
+    with pytest.raises(DalmError, match=r"beyond 65,536 is read; leave embed out"):
+        compress(model, x, None, file, Settings(embed=True))
+    assert not file.getvalue()
+    compress(model, x, None, file, Settings())

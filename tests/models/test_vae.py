@@ -11,7 +11,7 @@ import dalm
 from dalm.core import Batch, Spec, Work
 from dalm.errors import DalmError
 from dalm.models import VAE, Gaussian, PixelCNN
-from dalm.testing.cases import TINY, everything
+from dalm.testing.cases import TINY, TestCase, everything
 from dalm.testing.general import generator_of
 
 
@@ -192,6 +192,53 @@ def test_classes_are_scored_together_as_alone(seeded):
         alone = model.log_prob(rows, k) + model.prior[k].log()
         assert torch.allclose(joint[:, k], alone, rtol=1e-12)
     assert model.class_log_probs(rows[:0]).shape == (0, 7)
+
+
+DRAWS = 400
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "conditional"])
+def draws(request):
+    """Of all 81 tiny data: draws of the bound of each class, of the importance weight, and the true
+    log mass.
+    """
+    case = TestCase(VAE, {"latent": 2, "net": "mlp", "width": 16})
+    model = case.trained(TINY, request.param).double().requires_grad_(False)
+    x = everything(TINY)
+    noises = [torch.Generator().manual_seed(seed) for seed in range(DRAWS)]
+    bounds = [
+        model.class_log_probs(x, noise)
+        if request.param
+        else model.log_prob(x, None, noise)[:, None]
+        for noise in noises
+    ]
+    weights = [model.importance_bound(x, None, 1, noise).exp() for noise in noises]
+    truth = model.importance_bound(x, None, 4000, noises[0])
+    return torch.stack(bounds), torch.stack(weights), truth
+
+
+def test_what_a_bound_bounds_is_a_mean(draws):
+    """Fails a right model with a chance below 1e-4: 81 one-sided tests at five standard errors."""
+    bounds, _, truth = draws
+    mean = bounds.mean(0).logsumexp(1)
+    error = bounds.std(0).amax(1) / math.sqrt(DRAWS)
+    assert ((mean - truth) <= 5 * error).all()
+    assert mean.exp().sum() <= 1
+
+
+def test_single_draws_of_a_bound_may_sum_to_more_than_one(draws):
+    bounds, _, _ = draws
+    totals = bounds.logsumexp(2).exp().sum(1)
+    assert totals.max() > 1.05
+    assert (totals > 1).double().mean() > 0.2
+
+
+def test_weights_are_masses_in_the_mean_and_their_logs_are_below(draws):
+    _, weights, truth = draws
+    totals = weights.sum(1)
+    assert abs(totals.mean() - 1) <= 5 * totals.std() / math.sqrt(DRAWS)
+    error = weights.log().std(0) / math.sqrt(DRAWS)
+    assert ((weights.log().mean(0) - truth) <= 5 * error).all()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as hooks
 
-from dalm.core import Generative, build
+from dalm.core import Generative, build, config
 from dalm.errors import DalmError, is_integer
 
 MOST_NUMBERS = 1 << 28
@@ -40,9 +40,8 @@ def build_within(configuration: Mapping[str, Any], most_tensors: int) -> Generat
     Raises:
         DalmError: the model is larger than that, or than fits into memory.
     """
-    for value in _whole_numbers(configuration):
-        if abs(value) > MOST_OPTION:
-            raise DalmError(f"the model inside the archive has an option beyond {MOST_OPTION:,}")
+    if _most_option(configuration) > MOST_OPTION:
+        raise DalmError(f"the model inside the archive has an option beyond {MOST_OPTION:,}")
 
     options = dict(configuration)
     with torch.device("meta"), at_most_registered(REGISTRATIONS_PER_TENSOR * most_tensors):
@@ -55,6 +54,30 @@ def build_within(configuration: Mapping[str, Any], most_tensors: int) -> Generat
             f"the model inside the archive has {size:,} numbers, more than {MOST_NUMBERS:,}"
         )
     return build(options)
+
+
+def check_readable(model: Generative) -> None:
+    """Refuse to put a model into an archive from which nobody would read it.
+
+    Raises:
+        DalmError: an option or the model is larger than a reader allows.
+    """
+    most = _most_option(config(model))
+    if most > MOST_OPTION:
+        raise DalmError(
+            f"{model.family} has an option of {most:,}, and from an archive none beyond "
+            f"{MOST_OPTION:,} is read; leave embed out, and give the run when decompressing"
+        )
+    size = sum(value.numel() for value in model.state_dict().values())
+    if size > MOST_NUMBERS:
+        raise DalmError(
+            f"{model.family} has {size:,} numbers, and from an archive no more than "
+            f"{MOST_NUMBERS:,} are read; leave embed out, and give the run when decompressing"
+        )
+
+
+def _most_option(configuration: Mapping[str, Any]) -> int:
+    return max(map(abs, _whole_numbers(configuration)), default=0)
 
 
 def _too_many() -> DalmError:

@@ -15,6 +15,7 @@ from torch import Tensor
 from dalm.codec import archive, rounding, weights
 from dalm.codec.archive import Header
 from dalm.codec.chunks import ChunkCoder, Settings, by_bits_back, hash_of, most_chunk_data
+from dalm.codec.limits import check_readable
 from dalm.codec.tables import CodeLength, Progress
 from dalm.core import Generative, Spec
 from dalm.errors import DalmError
@@ -50,6 +51,7 @@ def compress(
     """
     header = _header(model, x, y, settings)
     if settings.embed:
+        check_readable(model)
         model = _rounded_for(model, x, y)
         header = replace(header, model=hash_of(model))
     file.write(header.to_bytes())

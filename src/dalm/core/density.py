@@ -36,8 +36,11 @@ class Density(Generative):
     ) -> Tensor:
         """Log probability of each datum in nats, (B,), always in data space.
 
-        Discrete data get a log mass that sums to 1 over all data, real data a log density in their
-        own units.
+        Discrete data get a log mass, real data a log density in their own units. Exact masses sum
+        to 1 over all data. A bound is one in the mean of its noise: E[log_prob(x)] ≤ log P(x), so
+        that the exponentials of these means sum to 1 at most, while those of single draws may sum
+        to more. Of a conditional model without `y` it is log Σ_k P(k) exp(bound_k), a bound where
+        each class's bound stands for its mean; the noise of a draw lifts that sum a little.
 
         Args:
             x: data, (B, *spec.shape).
@@ -121,6 +124,10 @@ class Bound(Density):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """The bound with `samples` importance samples, (B,) nats, which grows with their number.
+
+        It is the log of a mean of weights w with E[w] = P(x): their expectation sums to 1 over all
+        data, of a conditional model without `y` too, and by Jensen's inequality the mean of the log
+        lies below log P(x).
 
         Args:
             x: data, (B, *spec.shape).

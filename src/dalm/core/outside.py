@@ -44,7 +44,8 @@ def place_of(family: type[Generative]) -> str | None:
     >>> place_of(VAE) is None
     True
     """
-    module, name = family.__module__, family.__qualname__
+    module = family.__module__
+    name = family.__qualname__
     is_ours = module.partition(".")[0] == PACKAGE
     if is_ours or module == "__main__" or "." in name:
         return None

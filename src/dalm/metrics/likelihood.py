@@ -39,7 +39,8 @@ def _compute(evidence: Evidence, nats: Tensor, measure: Measure) -> Score:
     status, how = evidence.checked or (None, "")
     above = _above_one(evidence, nats)
     if above:
-        status, how = "impossible", f"{above} of {len(nats)} data get a probability above 1"
+        status = "impossible"
+        how = f"{above} of {len(nats)} data get a probability above 1"
     if status:
         note = "; ".join(filter(None, [score.note, f"{status}: {how}"]))
         score = replace(score, checked=status, note=note)

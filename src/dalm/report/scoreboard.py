@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dalm.records.score import score_records
 from dalm.records.scoreboard import is_reference
 from dalm.report.board import Board
+from dalm.report.claims import checked
 from dalm.report.facts import words
 from dalm.report.markup import Html, absent, section, tag
 from dalm.report.ranking import best
@@ -118,7 +119,7 @@ def _row_head(row: Row) -> Html:
 def _cell(row: Row, metric: str, bold: bool) -> Html:
     score = record(row, metric)
     middle, _, half = phrase(row, metric).partition(" ± ")
-    kind = label(row, metric) if score else ""
+    kind = ", ".join(filter(None, [label(row, metric), checked(row, metric)])) if score else ""
     width = f"± {half} " if half else ""
     flag = flags(row).get(metric)
     spread = seeds_phrase(row, metric)

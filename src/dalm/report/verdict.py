@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dalm.records.score import score_records
 from dalm.records.scoreboard import held_out_reference, is_reference
+from dalm.report.claims import claims
 from dalm.report.facts import listing, name
 from dalm.report.ranking import rank, rank_densities
 from dalm.report.score import (
@@ -41,6 +42,7 @@ def verdict(rows: Sequence[Row], warnings: Sequence[str] = ()) -> list[Finding]:
         best_densities,
         _doubts,
         _unranked,
+        claims,
         _below_par,
         best_samples,
         _silent,

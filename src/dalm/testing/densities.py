@@ -23,7 +23,9 @@ RARE = 5
 
 
 def mass_sums_to_one(case: TestCase) -> None:
-    """The probabilities of all data sum to one; of a bound, in the mean of its noise, to less."""
+    """The probabilities of all data sum to one; of a bound, those of its mean over noise, to one at
+    most.
+    """
     x = everything(TINY)
     model = _density(case, TINY)
     nats = _expected(model, x)

@@ -98,7 +98,8 @@ def _check_data(folder: Path, before: dict[str, Any], data: Data) -> None:
 
 
 def _check_model(folder: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
-    before, asked = without_places(before), without_places(asked)
+    before = without_places(before)
+    asked = without_places(asked)
     differ = [f"{name}={before.get(name)}" for name in asked if before.get(name) != asked[name]]
     if before != asked:
         raise DalmError(

@@ -130,9 +130,11 @@ def contradiction(claim: Claim, length: CodeLength) -> str | None:
     longer = _longer(length.bits, claim.bits, claim.allowed)
     if len(length.each) and len(claim.each):
         usual = length.rare_each == 0
-        coded, claimed = length.each[usual].sum().item(), claim.each[usual].sum().item()
+        coded = length.each[usual].sum().item()
+        claimed = claim.each[usual].sum().item()
     else:
-        coded, claimed = (length.bits, claim.bits) if not length.rare else (0.0, 0.0)
+        coded = 0.0 if length.rare else length.bits
+        claimed = 0.0 if length.rare else claim.bits
     share = claimed / claim.bits if claim.bits else 1.0
     return longer or _differing(coded, claimed, claim.allowed * min(1.0, abs(share)))
 

@@ -14,8 +14,11 @@ from dalm.core import Generative
 
 MOST_SECONDS = 120.0
 """A proof that nobody asked to be full takes about so long at most."""
-PILOTS = (4, 36)
-"""Rows that are coded first, twice: what each costs, and what all cost together."""
+FIRST_ROWS = 16
+PILOT_SECONDS = 1.5
+"""Twice as many rows are coded again and again, until that takes so long: few rows do not show what
+many cost, which no longer fit into the processor's cache.
+"""
 QUIET_SECONDS = 10.0
 """A proof that takes less is not announced."""
 LEAST_ROWS = 100
@@ -63,12 +66,22 @@ def plan_proof(model: Generative, x: Tensor, samples: int, full: bool) -> Plan:
     """
     if len(x) <= LEAST_ROWS:
         return Plan(len(x), len(x), 0.0)
-    few, more = (_seconds(model, x[:rows], samples) for rows in PILOTS)
-    each = max(more - few, 0.0) / (PILOTS[1] - PILOTS[0])
-    start = max(few - PILOTS[0] * each, 0.0)
+    each, start = _cost(model, x, samples)
     affordable = (MOST_SECONDS / PASSES - start) / each if each else len(x)
     rows = len(x) if full else min(len(x), max(LEAST_ROWS, int(affordable)))
     return Plan(rows, len(x), PASSES * (start + rows * each))
+
+
+def _cost(model: Generative, x: Tensor, samples: int) -> tuple[float, float]:
+    """Seconds that a row costs, and what all cost together."""
+    rows, spent = FIRST_ROWS, _seconds(model, x[:FIRST_ROWS], samples)
+    each, start = spent / FIRST_ROWS, 0.0
+    while spent < PILOT_SECONDS and 2 * rows < len(x):
+        before, spent = spent, _seconds(model, x[: 2 * rows], samples)
+        each = max(spent - before, 0.0) / rows
+        rows *= 2
+        start = max(spent - rows * each, 0.0)
+    return each, start
 
 
 def _seconds(model: Generative, x: Tensor, samples: int) -> float:
