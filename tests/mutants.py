@@ -149,7 +149,7 @@ class NoJacobian(VAE):
         return super().log_likelihood(x, z, y)
 
     def _volume(self, x):
-        return 0.0
+        return torch.zeros(1)
 
 
 class StaysInEvaluation(DCGAN):

@@ -26,7 +26,7 @@ from dalm.models import KDE, VAE, Gaussian, Histogram
 from dalm.testing.cases import TINY, TestCase, everything, learn
 from dalm.verbs.agreement import claim_of, contradiction
 from dalm.verbs.claims import check_claim
-from dalm.verbs.sizing import plan_proof
+from dalm.verbs.proof_plan import plan_proof
 
 Json = dict[str, Any]
 NATS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 100.0)

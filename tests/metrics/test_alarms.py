@@ -10,9 +10,11 @@ from tiny import DIGITS
 from dalm.core import Batch, Spec, Work
 from dalm.data import load_data
 from dalm.metrics import ALARMS
-from dalm.metrics.copied import COPIED, POSES, explained, more_often
+from dalm.metrics.copied import COPIED
 from dalm.metrics.evidence import Evidence
+from dalm.metrics.excess import explained, more_often
 from dalm.metrics.missing import MISSING
+from dalm.metrics.poses import POSES
 from dalm.metrics.repeated import REPEATED
 from dalm.metrics.reproduced import REPRODUCED
 from dalm.models import Copycat, Discriminant, Gaussian

@@ -117,7 +117,7 @@ def test_a_new_measure_touches_its_file_and_the_tuple(
     assert scores[0].title == "Rows drawn"
 
     run = dalm.fit("gaussian", data, out=tmp_path / "run", progress=False)
-    found = dalm.score(run, data)
+    found = dalm.score(run, data, full=True)
     assert found["rows"].value == 2000
     assert repr(found).splitlines()[1].split() == ["Rows", "drawn", "2000", "rows", "2,000"]
 

@@ -31,7 +31,7 @@ def run(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def scores(run: Run, data: Data) -> Scores:
-    return dalm.score(run, data)
+    return dalm.score(run, data, full=True)
 
 
 def test_scores_are_found_by_name_and_counted(scores: Scores, data: Data) -> None:
@@ -100,12 +100,12 @@ def test_a_proof_outlives_a_new_score(run: Run, data: Data, format_of_before: in
         before = {"metrics": {"proven": named}}
     run.keep_scores(before | {"proof": {"sealed": True}})
 
-    scores = dalm.score(run, data)
+    scores = dalm.score(run, data, full=True)
     assert scores["proven"] == proven
     assert scores.to_json()["proof"] == {"sealed": True}
     assert json.loads(scores.path.read_text())["scores"][-1] == record
     run.keep_scores({"scores": [], "format": 2})
-    assert "proof" not in dalm.score(run, data).to_json()
+    assert "proof" not in dalm.score(run, data, full=True).to_json()
 
 
 def test_the_bits_of_each_row_are_kept_and_their_mean_is_the_score(

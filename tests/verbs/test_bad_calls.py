@@ -141,3 +141,37 @@ def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
     assert all(told[part] == again[part] for part in ("model", "data", "fit"))
     assert type(Spec((np.int64(2),), levels=np.int64(3)).levels) is int
     assert len(np.load(dalm.sample(run.path, np.int64(3), tmp_path / "x.npy", seed=one))) == 3
+
+
+# Classes as the data call them
+
+
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory):
+    """A run whose classes are words, and one whose classes are the numbers 2 and 10."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(80, 2)) + 9 * (np.arange(80) % 2)[:, None]
+    folder = tmp_path_factory.mktemp("animals")
+    for name, classes in {"words": ["cat", "dog"], "numbers": [2, 10]}.items():
+        y = np.array(classes)[np.arange(80) % 2]
+        dalm.fit("discriminant", dalm.load_data(x, y=y), out=folder / name, progress=False)
+    return folder
+
+
+@pytest.mark.parametrize(("run", "label", "high"), [("words", "dog", True), ("numbers", 2, False)])
+def test_a_class_is_drawn_by_the_name_that_the_data_give_it(animals, run, label, high):
+    drawn = dalm.sample(animals / run, 20, label=label)
+    assert (drawn.mean() > 4.5) == high
+
+
+def test_drawn_classes_are_saved_by_their_names(animals, tmp_path):
+    for run, names in {"words": {"cat", "dog"}, "numbers": {2, 10}}.items():
+        dalm.sample(animals / run, 30, tmp_path / f"{run}.npz")
+        assert set(np.load(tmp_path / f"{run}.npz")["y"].tolist()) == names
+
+
+def test_a_class_that_the_data_do_not_have_is_refused(animals):
+    with pytest.raises(DalmError, match="there is no class 'cow'; there are cat, dog"):
+        dalm.sample(animals / "words", 2, label="cow")
+    with pytest.raises(DalmError, match="there is no class 1; there are 2, 10"):
+        dalm.sample(animals / "numbers", 2, label=1)

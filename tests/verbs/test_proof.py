@@ -28,8 +28,8 @@ from dalm.verbs import codecs, compress, decompress, prove, score
 from dalm.verbs import proof as module
 from dalm.verbs.agreement import Claim, contradiction, is_floored
 from dalm.verbs.archives import Decompressed
+from dalm.verbs.proof_plan import ProofPlan
 from dalm.verbs.seal import sealed_records
-from dalm.verbs.sizing import Plan
 
 
 def proven(run):
@@ -245,7 +245,7 @@ def times(factor):
 def test_a_wrong_claim_gets_no_seal_however_few_the_rows(rows, factor, tmp_path, monkeypatch):
     run = dalm.train.Run.open(shutil.copytree("runs/kde", tmp_path / "kde"))
     monkeypatch.setattr(module, "_read_elsewhere", lambda *asked: (None, 1.0))
-    plan = Plan(rows, 500, 0.0)
+    plan = ProofPlan(rows, 500, 0.0)
     x = DIGITS.test.subset(rows).x
     assert module._weigh(run, x, plan, 1).sealed
     monkeypatch.setattr(module, "claim_of", times(factor))
@@ -319,7 +319,7 @@ def test_a_seal_is_of_the_likelihood_that_was_coded():
 
 def test_a_proof_of_some_rows_says_so(tmp_path, monkeypatch):
     run = dalm.train.Run.open(shutil.copytree("runs/kde", tmp_path / "kde"))
-    monkeypatch.setattr("dalm.verbs.sizing.MOST_SECONDS", 1e-6)
+    monkeypatch.setattr("dalm.verbs.proof_plan.MOST_SECONDS", 1e-6)
     told = []
     proof = prove(run, announce=told.append)
     assert proof.sealed

@@ -73,7 +73,7 @@ class Density(Generative):
         with evaluating(self):
             scores = self._each_class(seen, lambda some, y: self._log_prob(some, y, noise))
         joint = scores + self.prior.log().to(scores.dtype)
-        return joint + torch.as_tensor(self._volume(x)).to(joint.device).view(-1, 1)
+        return joint + self._volume(x)[:, None]
 
     def _each_class(self, x: Tensor, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Score every datum with every class, many pairs at once, (B, classes)."""
@@ -85,9 +85,13 @@ class Density(Generative):
             scores.append(pairs.view(len(rows), classes))
         return torch.cat(scores) if scores else x.new_zeros(0, classes, dtype=self.dtype)
 
-    def _volume(self, x: Tensor) -> Tensor | float:
-        """What a log density of data in standard units lacks to be one of the data."""
-        return 0.0 if self.scaler is None else self.scaler.log_density(x.to(self.device))
+    def _volume(self, x: Tensor) -> Tensor:
+        """What a log density of data in standard units lacks to be one of the data; (B,), or a
+        single 0 for data that come as they are.
+        """
+        if self.scaler is None:
+            return torch.zeros(1, device=self.device)
+        return self.scaler.log_density(x.to(self.device))
 
     def _noise_of(self, x: Tensor) -> torch.Generator:
         """A generator seeded by the data; of an exact likelihood, which needs no noise, by 0."""

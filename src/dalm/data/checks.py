@@ -54,7 +54,7 @@ def copies_said(splits: Sequence[Hashes], unit: str) -> list[str]:
 
     >>> train = np.arange(100, dtype=np.uint64)
     >>> copies_said([train, train[:0], train[:30]], "row")
-    ['30 of 30 test rows (100 %) are training rows too: what is remembered scores as if it were
+    ['30 of 30 test rows (100%) are training rows too: what is remembered scores as if it were
     understood.']
     """
     found = []
@@ -71,7 +71,7 @@ def copies_said(splits: Sequence[Hashes], unit: str) -> list[str]:
                 f"{shared:,} of {len(hashes):,} {name} {unit}s ({shared / len(hashes):.0%}) are "
                 f"training {unit}s too: what is remembered scores as if it were understood."
             )
-    return [sentence.replace("%)", " %)") for sentence in found]
+    return found
 
 
 def order_matters(x: Array, labels: Array | None = None) -> list[str]:
@@ -87,7 +87,7 @@ def order_matters(x: Array, labels: Array | None = None) -> list[str]:
 
     >>> walk = np.random.default_rng(0).normal(size=(500, 2)).cumsum(0)
     >>> order_matters(walk)[0].split(",")[0]
-    'In 91 % of cases a row is more like the next one in the file than like the 10th after it'
+    'In 91% of cases a row is more like the next one in the file than like the 10th after it'
     """
     rows = _numbers(x[:LOOKED_AT])
     monotone = _monotone(rows)
@@ -116,7 +116,7 @@ def order_matters(x: Array, labels: Array | None = None) -> list[str]:
     else:
         return []
     return [
-        f"{how.replace('%', ' %')}: they are no independent sample. Rows of one subject belong "
+        f"{how}: they are no independent sample. Rows of one subject belong "
         "together (group=COLUMN, --group), rows in time are cut in time (order='file', --order "
         "file); else held-out figures are far too good."
     ]
@@ -170,7 +170,7 @@ def groups_matter(x: Array) -> list[str]:
                 f" of nearest rows share it, where chance gives {chance:.0%}. If it names a "
                 f"subject, group={column} (--group {column}) keeps its rows on one side."
             )
-    return [sentence.replace("%", " %") for sentence in found]
+    return found
 
 
 def splits_differ(train: Array, test: Array) -> list[str]:

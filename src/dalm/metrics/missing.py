@@ -13,17 +13,15 @@ names cells by the training row nearest to their centre. Interval: none; regions
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dalm.features import principal_space
 from dalm.metrics.evidence import Evidence
 from dalm.metrics.intervals import share
 from dalm.metrics.measure import Measure
-from dalm.metrics.nearness import shared_nearness
+from dalm.metrics.nearness import cells, shared_nearness, shared_places
 from dalm.metrics.neighbours import nearest
 from dalm.records.score import Score
 
@@ -34,7 +32,6 @@ RARE = 1e-8
 """How rarely a region may be called missing by chance."""
 QUARTER = 0.25
 """Not less: of a class that no sample has, some lie nearer to it than to their own."""
-FITTED_ROWS = 10_000
 NAMED = 5
 """Regions that the note names."""
 
@@ -56,13 +53,11 @@ class Region(NamedTuple):
 
 
 def _compute(evidence: Evidence) -> Score:
-    samples, train, heldout = evidence.plain_sets
-    space = principal_space(train, evidence.spec, evidence.plain_space.name)
+    places, space = evidence.once(shared_places)
     fake, real = evidence.once(shared_nearness)
     usual = torch.quantile(real.distance.double(), 0.95)
     like_data = share(fake.distance <= usual) >= 0.5
-    places = space(samples), space(train), space(heldout)
-    regions = _missing_classes(evidence, places[0], places[2])
+    regions = _missing_classes(evidence, places.samples, places.heldout)
     regions += missing_cells(*places, evidence.seed)
     lost = torch.stack([region.held for region in regions]).any(0) if regions else torch.zeros(1)
     note = "; ".join(map(_words, regions[:NAMED]))
@@ -70,8 +65,8 @@ def _compute(evidence: Evidence) -> Score:
         note = f"no alarm, since most samples lie off the data: {note}"
     return MISSING.score(
         share(lost),
-        n=len(samples),
-        features=space.name,
+        n=len(places.samples),
+        features=space,
         flag="missing" if regions and like_data else None,
         note=note,
     )
@@ -101,7 +96,7 @@ def missing_cells(fake: Tensor, train: Tensor, real: Tensor, seed: int = 0) -> l
     >>> [(cell.name, cell.found, cell.expected) for cell in missing_cells(two[::2], two, two)]
     [('like training row 1', 0, 50.0)]
     """
-    centres = _centres(train, min(MOST_REGIONS, max(2, len(real) // PER_REGION)), seed)
+    centres = cells(train, min(MOST_REGIONS, max(2, len(real) // PER_REGION)), seed)
     nearest_row = [int((train - centre).square().sum(1).argmin()) for centre in centres]
     names = [f"like training row {row}" for row in nearest_row]
     return _missing(names, nearest(fake, centres)[1], nearest(real, centres)[1])
@@ -140,16 +135,6 @@ def _missing(names: list[str], fake: Tensor, real: Tensor) -> list[Region]:
         if few and binom.cdf(found, len(fake), expected / len(fake)) < RARE:
             regions.append(Region(name, held, found, inside / len(real) * len(fake)))
     return sorted(regions, key=lambda region: -int(region.held.sum()))
-
-
-def _centres(train: Tensor, k: int, seed: int) -> Tensor:
-    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
-
-    rows = train[:: -(-len(train) // FITTED_ROWS)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fewer distinct rows than cells are no fault
-        means = KMeans(k, n_init=1, random_state=seed).fit(rows.numpy())
-    return torch.as_tensor(means.cluster_centers_).to(train)
 
 
 def _words(region: Region) -> str:

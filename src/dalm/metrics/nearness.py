@@ -38,8 +38,8 @@ from torch import Tensor
 
 from dalm.core import Spec
 from dalm.errors import DalmError
-from dalm.features import FeatureSpace, principal_space
-from dalm.metrics.evidence import Evidence
+from dalm.features import principal_space
+from dalm.metrics.evidence import Evidence, Sets
 from dalm.metrics.intervals import share
 from dalm.metrics.neighbours import nearest
 
@@ -82,8 +82,15 @@ def shared_nearness(evidence: Evidence) -> tuple[Nearness, Nearness]:
     >>> len(evidence.once(shared_nearness)[0].distance)
     20
     """
-    raw = evidence.plain_space.name
-    return nearness(*evidence.plain_sets, evidence.spec, raw=raw, seed=evidence.seed)
+    places, space = evidence.once(shared_places)
+    return _of_places(places, space, evidence.seed)
+
+
+def shared_places(evidence: Evidence) -> tuple[Sets, str]:
+    """Where samples, training and held-out rows lie when copies are looked for, (B, d) each, and
+    the name of that space; for `evidence.once`.
+    """
+    return _places(*evidence.plain_sets, evidence.spec, evidence.plain_space.name)
 
 
 def nearness(
@@ -111,37 +118,33 @@ def nearness(
     >>> fake.distance.max().item(), real.distance.min().item() > 0
     (0.0, True)
     """
-    require_rows(samples, train, heldout)
-    space = principal_space(train, spec, raw)
-    fake = space(samples)
-    real = space(heldout)
-    surroundings = _Surroundings(space, space(train), real, min(len(fake), len(real)), seed)
-    return surroundings.of(fake), surroundings.of(real, itself=torch.arange(len(real)))
+    return _of_places(*_places(samples, train, heldout, spec, raw), seed)
 
 
-def require_rows(samples: Tensor, train: Tensor, heldout: Tensor) -> None:
-    """Raise DalmError unless there are enough of each to look for copies.
-
-    Args:
-        samples: of the model.
-        train: training rows.
-        heldout: held-out rows.
-    """
+def _places(
+    samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, raw: str
+) -> tuple[Sets, str]:
     if min(len(samples), len(train), len(heldout)) < FEWEST_ROWS:
         sizes = f"{len(samples)} samples, {len(train)} training and {len(heldout)} held-out rows"
         raise DalmError(f"looking for copies needs at least {FEWEST_ROWS} of each, got {sizes}")
+    space = principal_space(train, spec, raw)
+    return Sets(space(samples), space(train), space(heldout)), space.name
+
+
+def _of_places(places: Sets, space: str, seed: int) -> tuple[Nearness, Nearness]:
+    fake, known, real = places
+    surroundings = _Surroundings(space, known, real, min(len(fake), len(real)), seed)
+    return surroundings.of(fake), surroundings.of(real, itself=torch.arange(len(real)))
 
 
 class _Surroundings:
     """What points are near to: training rows, held-out rows, and cells of the training rows."""
 
-    def __init__(
-        self, space: FeatureSpace, train: Tensor, heldout: Tensor, smaller: int, seed: int
-    ) -> None:
+    def __init__(self, space: str, train: Tensor, heldout: Tensor, smaller: int, seed: int) -> None:
         self.space = space
         self.train = train
         self.heldout = heldout
-        self.cells = _cells(train, min(MOST_CELLS, max(1, smaller // ROWS_PER_CELL)), seed)
+        self.cells = cells(train, min(MOST_CELLS, max(1, smaller // ROWS_PER_CELL)), seed)
 
     def of(self, x: Tensor, itself: Tensor | None = None) -> Nearness:
         """Nearness of points, (B, d); `itself` says which held-out rows they are."""
@@ -154,7 +157,7 @@ class _Surroundings:
             authentic=distance > self._spacing(row),
             ratio=ratio,
             cell=nearest(x, self.cells)[1],
-            space=self.space.name,
+            space=self.space,
         )
 
     def _spacing(self, row: Tensor) -> Tensor:
@@ -164,8 +167,14 @@ class _Surroundings:
         return spacing[back]
 
 
-def _cells(x: Tensor, k: int, seed: int) -> Tensor:
-    """Centres of k cells, (k, d)."""
+def cells(x: Tensor, k: int, seed: int) -> Tensor:
+    """Centres of k cells of rows (N, d), (k, d), by k-means.
+
+    Args:
+        x: the rows, of which some ten thousand are looked at.
+        k: how many cells.
+        seed: of where they begin.
+    """
     from sklearn.cluster import KMeans  # type: ignore[import-untyped]
 
     stride = -(-len(x) // CLUSTERED_ROWS)

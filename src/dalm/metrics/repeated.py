@@ -14,12 +14,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dalm.features import principal_space
-from dalm.metrics.copied import RARE, more_often
 from dalm.metrics.evidence import Evidence, random_rows
+from dalm.metrics.excess import RARE, more_often
 from dalm.metrics.intervals import share, wilson_interval
 from dalm.metrics.measure import Measure
-from dalm.metrics.nearness import require_rows
+from dalm.metrics.nearness import shared_places
 from dalm.metrics.neighbours import nearest
 from dalm.records.score import Score
 
@@ -29,12 +28,10 @@ MOST_ROWS = 5000
 
 
 def _compute(evidence: Evidence) -> Score:
-    samples, train, heldout = evidence.plain_sets
-    require_rows(samples, train, heldout)
-    space = principal_space(train, evidence.spec, evidence.plain_space.name)
+    (samples, _, heldout), space = evidence.once(shared_places)
     size = min(len(samples), len(heldout), MOST_ROWS)
-    fake, real = (space(random_rows(x, size, evidence.seed)) for x in (samples, heldout))
-    return repeated(fake, real, space.name)
+    fake, real = (random_rows(x, size, evidence.seed) for x in (samples, heldout))
+    return repeated(fake, real, space)
 
 
 REPEATED = Measure(
@@ -68,7 +65,7 @@ def repeated(fake: Tensor, real: Tensor, features: str | None = None) -> Score:
     natural = usual <= limit
     excess = share(again) - share(natural)
     flag = "repeats" if excess >= LEAST and more_often(again, natural) < RARE else None
-    note = f"held-out data: {share(natural):.1%}".replace("%", " %")
+    note = f"held-out data: {share(natural):.1%}"
     return REPEATED.score(
         wilson_interval(again), n=len(fake), features=features, flag=flag, note=note
     )

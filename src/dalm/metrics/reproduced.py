@@ -1,11 +1,11 @@
 """Reproduced: how many samples are held-out rows, which the model cannot know?
 
-    (s - s0) / (1 - s0),   s the share of samples that are much nearer to a held-out row than to any
-    training row, s0 that share among training rows, none of which counts as its own neighbour
+The excess (see `excess`) of rows that are much nearer to a held-out row than to any training row,
+among samples over that among training rows, none of which counts as its own neighbour.
 
 Unit: share of samples; the value is the largest over *much nearer*: at the same place, 10 and 4
-times. It raises the flag `test rows` by the rule of `copied`: then the held-out data were learned
-from, or leaked. Interval: Wilson's, with the training rows held fixed.
+times. Interval: Wilson's, with the training rows held fixed. It raises the flag `test rows`: then
+the held-out data were learned from, or leaked.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dalm.features import principal_space
-from dalm.metrics.copied import RARE, explained, more_often
 from dalm.metrics.evidence import Evidence, random_rows
-from dalm.metrics.intervals import Interval, share, wilson_interval
+from dalm.metrics.excess import largest_excess
 from dalm.metrics.measure import Measure
-from dalm.metrics.nearness import require_rows
+from dalm.metrics.nearness import shared_places
 from dalm.metrics.neighbours import nearest
 from dalm.records.score import Score
 
@@ -28,16 +26,12 @@ MOST_ROWS = 2000
 
 
 def _compute(evidence: Evidence) -> Score:
-    samples, train, heldout = evidence.plain_sets
-    require_rows(samples, train, heldout)
-    space = principal_space(train, evidence.spec, evidence.plain_space.name)
-    known = space(train)
-    unseen = space(heldout)
-    fake = space(random_rows(samples, MOST_ROWS, evidence.seed))
-    places = random_rows(torch.arange(len(train)), MOST_ROWS, evidence.seed)
+    (samples, known, unseen), space = evidence.once(shared_places)
+    fake = random_rows(samples, MOST_ROWS, evidence.seed)
+    some = random_rows(torch.arange(len(known)), MOST_ROWS, evidence.seed)
     own = nearest(fake, unseen)[0], nearest(fake, known)[0]
-    usual = nearest(known[places], unseen)[0], nearest(known[places], known, itself=places)[0]
-    return reproduced(own, usual, space.name)
+    usual = nearest(known[some], unseen)[0], nearest(known[some], known, itself=some)[0]
+    return reproduced(own, usual, space)
 
 
 REPRODUCED = Measure(
@@ -66,20 +60,11 @@ def reproduced(
     >>> score.value, score.flag
     (1.0, 'test rows')
     """
-    pairs = {limit: (_nearer(*own, limit), _nearer(*usual, limit)) for limit in LEAST}
-    excess = {limit: explained(share(one), share(other)) for limit, (one, other) in pairs.items()}
-    guilty = [
-        limit
-        for limit, (one, other) in pairs.items()
-        if excess[limit] >= LEAST[limit] and more_often(one, other) < RARE
-    ]
-    limit = max(guilty or LEAST, key=excess.__getitem__)
-    one, other = pairs[limit]
-    ends = [explained(end, share(other)) for end in wilson_interval(one)]
-    return REPRODUCED.score(
-        Interval(*ends), n=len(one), features=features, flag="test rows" if guilty else None
-    )
+    hits = {limit: (_nearer(*own, limit), _nearer(*usual, limit)) for limit in LEAST}
+    found = largest_excess(hits, LEAST)
+    flag = "test rows" if found.alarm else None
+    return REPRODUCED.score(found.interval, n=found.n, features=features, flag=flag)
 
 
 def _nearer(near: Tensor, far: Tensor, limit: float) -> Tensor:
-    return (near == 0) & (far > 0) if not limit else (near <= limit * far) & (far > 0)
+    return (near <= limit * far) & (far > 0)

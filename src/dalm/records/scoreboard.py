@@ -81,11 +81,6 @@ def held_out_reference(rows: Iterable[Any]) -> Any | None:
     return next((row for row in rows if _remembers(row, "val")), None)
 
 
-def copycat_reference(rows: Iterable[Any]) -> Any | None:
-    """The row of the copycat: the reference that remembers the training split."""
-    return next((row for row in rows if _remembers(row, "train")), None)
-
-
 def _remembers(row: Any, split: str) -> bool:
     plain = row.get("family") == "copycat" and not row.get("options")
     return is_reference(row) and plain and _learned_from(row) == split

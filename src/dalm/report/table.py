@@ -72,11 +72,7 @@ def _table(rows: Sequence[Row], shown: Sequence[str], left_out: Sequence[str]) -
     models = [row for row in rows if not is_reference(row)]
     references = [row for row in rows if is_reference(row)]
     ordered = models + references
-    winners = {metric: best(ordered, metric) for metric in shown}
-    if LIKELIHOODS[0] in winners:
-        winners[LIKELIHOODS[0]] = [
-            place for metric in LIKELIHOODS for place in best(ordered, metric)
-        ]
+    winners = {metric: _best(ordered, metric) for metric in shown}
 
     table = _headed(rows, shown)
     table.caption = _caption(rows, left_out)

@@ -15,7 +15,7 @@ from dalm.train import clock
 from dalm.train.group import Group
 from dalm.train.looks import snapshot, validate
 from dalm.train.options import FitOptions
-from dalm.train.pace import SCORED, Leg
+from dalm.train.plan import SCORED, Leg
 from dalm.train.speed import SHARE, Trial, Way, race, threads_kept, use_threads, ways, within
 
 CHEAP = 0.1

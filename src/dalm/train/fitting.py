@@ -19,10 +19,10 @@ from dalm.train.group import Group
 from dalm.train.interrupt import handle_interrupt
 from dalm.train.options import Diverged, FitOptions
 from dalm.train.parts import parted
-from dalm.train.plan import share_of
 from dalm.train.run import Run, read_tensors
 from dalm.train.session import Listener, Session
 from dalm.train.speed import use_threads
+from dalm.train.stages import share_of
 from dalm.train.steps import Steps
 
 CHECKPOINT = "checkpoint.safetensors"

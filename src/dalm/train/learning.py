@@ -13,8 +13,8 @@ from dalm.train.group import Group
 from dalm.train.looks import snapshot, validate
 from dalm.train.meter import Meter
 from dalm.train.options import FitOptions
-from dalm.train.pace import Leg
 from dalm.train.pacer import Pacer
+from dalm.train.plan import Leg
 from dalm.train.session import Session
 from dalm.train.speed import compile_parts, use_threads
 from dalm.train.state import State

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dalm.core import Batch, Density, Stage, evaluating
 from dalm.data import Data
-from dalm.train.pace import SCORED
+from dalm.train.plan import SCORED
 from dalm.train.seeds import derive_seed
 from dalm.train.state import State
 from dalm.train.step import autocast

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dalm.train import clock
-from dalm.train.pace import Leg, Plan
+from dalm.train.plan import Leg, Plan
 
 LOOKS = (0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.93, 0.97)
 """Shares of the budget, or of the steps, at which the plan is thought over."""
@@ -105,7 +105,9 @@ class Pacer:
         counts = {"validation": validations, "snapshot": snapshots}
         looks = sum((n - int(n * behind)) * self.costs[kind] for kind, n in counts.items())
         more = max(1, int((left - looks) / pace))
-        self.step, self.since, self.looking = step, elapsed, 0.0
+        self.step = step
+        self.since = elapsed
+        self.looking = 0.0
         planned = leg.steps - step
         same = (validations, snapshots, threads) == (leg.validations, leg.snapshots, leg.threads)
         if same and abs(more - planned) <= max(1, WORTH * planned):

@@ -1,180 +1,120 @@
-"""How a budget is shared out among the stages of a family, and what a run notes of it."""
+"""The plan of a stage: how many steps it is to take, and when that was thought over again.
+
+A budget of seconds is a deadline. The plan is made from measured steps, and made anew where the
+machine turns out faster or slower; each time adds a *leg*: from step s on, n steps in all. The
+progress p of step t, from 0 to 1, is a function of the legs alone:
+
+    p(t) = p(s) + (1 - p(s)) (t - s) / (n - s)
+
+Learning rate, validations and snapshots follow p. So whoever takes the same steps by the same legs
+ends with the same bits, without a clock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
-import torch
+from dalm.train.schedule import evenly
 
-from dalm.core import Estimator, Generative, Learner
-from dalm.data import Data
-from dalm.train.budget import Reckoning, reckon
-from dalm.train.estimation import seen
-from dalm.train.following import WAY
-from dalm.train.group import Group
-from dalm.train.options import FitOptions, with_recipe
-from dalm.train.pace import Plan
-from dalm.train.state import resolved_players
-
-COUNTS = ("steps", "validations", "snapshots")
-"""What a plan says of how often."""
-STAGE_FACTS = (*COUNTS, "batch_size", "lr", *WAY)
-"""What a run notes of each of several stages; of a single one, `fit` says it."""
+SCORED = 512
+"""Validation rows scored during training, unless a budget of seconds is too short for them."""
 
 
-def share_of(options: FitOptions, stages: int) -> FitOptions:
-    """The options of one of several stages: an equal share of the budget.
+@dataclass(frozen=True)
+class Leg:
+    """What is planned from a step on.
 
     Args:
-        options: of the whole fit.
-        stages: how many there are.
-
-    >>> share_of(FitOptions(steps=100), 2).steps
-    50
+        step: how many steps came before it.
+        steps: of the stage, in all.
+        validations: over the whole stage.
+        snapshots: likewise.
+        rows: that a validation scores, at most.
+        threads: that compute on the CPU; `None` where nothing was said.
     """
-    if stages == 1:
-        return options
-    if options.steps is not None:
-        return options.replace(steps=max(1, options.steps // stages))
-    return options.replace(seconds=(options.seconds or 0.0) / stages)
+
+    step: int
+    steps: int
+    validations: int
+    snapshots: int
+    rows: int = SCORED
+    threads: int | None = None
 
 
-def learner_of(family: Generative, index: int) -> Learner:
-    """The model of a stage that takes steps.
+class Plan:
+    """The legs of a stage, the first from step 0.
 
     Args:
-        family: the whole model.
-        index: which of its stages.
+        legs: in order.
+
+    >>> plan = Plan([Leg(0, 100, 4, 2), Leg(50, 60, 4, 2)])  # at half way the machine got slow
+    >>> plan.progress(25), plan.progress(50), plan.progress(55), plan.progress(60)
+    (0.25, 0.5, 0.75, 1.0)
     """
-    model = family.stages()[index].model
-    assert isinstance(model, Learner)
-    return model
 
+    def __init__(self, legs: Sequence[Leg]) -> None:
+        self.legs: list[Leg] = []
+        self._starts: list[Fraction] = []
+        for leg in legs:
+            self.add(leg)
 
-def adapt_stage(
-    family: Generative,
-    data: Data,
-    options: FitOptions,
-    index: int,
-    group: Group,
-    followed: Mapping[str, Any] | None = None,
-) -> Reckoning:
-    """Let a learner take units and scales from the data; returns its plan, with its steps.
+    def add(self, leg: Leg) -> None:
+        """Go on by another leg from its step on."""
+        self._starts.append(self._exact(leg.step) if self.legs else Fraction(0))
+        self.legs.append(leg)
 
-    Args:
-        family: the whole model.
-        data: what it learns from.
-        options: of the whole fit.
-        index: which of its stages.
-        group: the processes that train together.
-        followed: the description of a run whose plan is followed.
-    """
-    stages = family.stages()
-    model = learner_of(family, index)
-    rows = seen(data.train, stages[index], torch.device("cpu"))  # they may not fit elsewhere
-    model.measure(rows.x)
-    model.adapt(model.standard(rows.x), model.condition(rows.y))
-    share = stage_share(options, family, index)
-    if followed is not None:
-        share = share.replace(**_facts(followed, index, (*WAY, *COUNTS)))
-    filled = with_recipe(share, model, len(data.train))
-    return reckon(family, data, filled, index, group) if filled.timed else Reckoning(filled)
+    def index(self, step: int) -> int:
+        """Which leg the step after `step` others belongs to."""
+        k = len(self.legs) - 1
+        while self.legs[k].step > step:
+            k -= 1
+        return k
 
+    def at(self, step: int) -> Leg:
+        """The leg that the step after `step` others belongs to."""
+        return self.legs[self.index(step)]
 
-def stage_share(options: FitOptions, family: Generative, index: int) -> FitOptions:
-    """The budget of the steps of a stage.
+    def _exact(self, step: int) -> Fraction:
+        k = self.index(step)
+        leg = self.legs[k]
+        start = self._starts[k]
+        return start + (1 - start) * Fraction(step - leg.step, leg.steps - leg.step)
 
-    Args:
-        options: of the whole fit.
-        family: the whole model.
-        index: which of its stages.
-    """
-    stages = family.stages()
-    share = share_of(options, len(stages))
-    if isinstance(stages[index].model, Estimator) and share.seconds is not None:
-        return share.replace(seconds=share.seconds / 2)  # the rest was for its passes
-    return share
+    def progress(self, step: int) -> float:
+        """The share of the stage that is behind after some steps, from 0 to 1."""
+        k = self.index(step)
+        leg = self.legs[k]
+        if step >= leg.steps:
+            return 1.0
+        start = float(self._starts[k])
+        return start + (1 - start) * (step - leg.step) / (leg.steps - leg.step)
 
+    def position(self, step: int) -> float:
+        """The step at which a fit without surprises, of as many steps as this leg plans, would be
+        as far; the step itself in a plan of one leg.
+        """
+        if len(self.legs) == 1:
+            return step
+        return self.progress(step) * self.at(step).steps
 
-def _facts(meta: Mapping[str, Any], index: int, names: Sequence[str]) -> dict[str, Any]:
-    """What a run noted of a stage, as far as it did."""
-    noted = meta["stages"][index] if "stages" in meta else meta["fit"]
-    return {name: noted[name] for name in names if name in noted}
+    def due(self, step: int, times: int) -> set[int]:
+        """Steps of the leg from `step` on at which something happens that happens `times` times.
 
+        Args:
+            step: in the leg.
+            times: over the whole stage.
+        """
+        k = self.index(step)
+        return evenly(self.legs[k].steps, times, self.legs[k].step, self._starts[k])
 
-def noted_plan(meta: Mapping[str, Any], index: int) -> Plan | None:
-    """The plan of a stage that a run noted, if it did.
+    def to_json(self) -> list[dict[str, Any]]:
+        """As a run notes it."""
+        return [asdict(leg) for leg in self.legs]
 
-    Args:
-        meta: the run's description.
-        index: which of the stages.
-    """
-    noted = meta["stages"][index] if "stages" in meta else meta
-    return Plan.of(noted["plan"]) if noted.get("plan") else None
-
-
-def plan_notes(meta: Mapping[str, Any], index: int, plan: Plan) -> dict[str, Any]:
-    """What a run notes of a plan that was made anew.
-
-    Args:
-        meta: the run's description so far.
-        index: which of the stages.
-        plan: all of its legs.
-    """
-    facts = {name: getattr(plan.legs[-1], name) for name in COUNTS}
-    if "stages" not in meta:
-        return {"fit": meta["fit"] | facts, "plan": plan.to_json()}
-    stages = list(meta["stages"])
-    stages[index] = stages[index] | facts | {"plan": plan.to_json()}
-    return {"stages": stages}
-
-
-def stage_notes(
-    family: Generative, found: Reckoning, index: int, meta: Mapping[str, Any], plan: Plan | None
-) -> dict[str, Any]:
-    """What a run notes of a stage that takes steps.
-
-    Args:
-        family: the whole model.
-        found: its options, and the ways to compute that were tried.
-        index: which of the stages.
-        meta: the run's description so far.
-        plan: its legs, if it has more than a number of steps.
-    """
-    stages = family.stages()
-    model = learner_of(family, index)
-    options = found.options
-    players: dict[str, Any] = {
-        "players": resolved_players(model, options),
-        "units": dict(model.units),
-    }
-    if found.trials:
-        players["speed"] = found.trials
-    if plan is not None:
-        players["plan"] = plan.to_json()
-    if len(stages) == 1:
-        return players
-    facts = {name: getattr(options, name) for name in STAGE_FACTS}
-    noted = meta.get("stages", [])
-    own = noted[index] if index < len(noted) else {"name": stages[index].name}
-    return {"stages": [*noted[:index], own | facts | players]}
-
-
-def noted_options(
-    family: Generative, options: FitOptions, index: int, meta: Mapping[str, Any], rows: int
-) -> FitOptions:
-    """The options of a stage that began before, by what the run noted.
-
-    Args:
-        family: the whole model.
-        options: of the whole fit.
-        index: which of the stages.
-        meta: the run's description.
-        rows: of training data.
-    """
-    if len(family.stages()) == 1:
-        return options
-    known = _facts(meta, index, STAGE_FACTS)
-    shared = stage_share(options, family, index)
-    return with_recipe(shared, learner_of(family, index), rows).replace(**known)
+    @staticmethod
+    def of(notes: Sequence[dict[str, Any]]) -> Plan:
+        """The opposite of `to_json`."""
+        return Plan([Leg(**note) for note in notes])

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from dalm.core import Generative, Learner, Player, restore
 from dalm.errors import DalmError, did_you_mean
 from dalm.train.options import Diverged, FitOptions
-from dalm.train.pace import Leg, Plan
 from dalm.train.parts import Tensors, joined, moments, parted, set_moments
+from dalm.train.plan import Leg, Plan
 from dalm.train.run import read_tensors, write_tensors
 from dalm.train.schedule import learning_rate
 

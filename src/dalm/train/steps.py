@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from dalm.train.budget import Reckoning, threads_again
 from dalm.train.learning import learn
 from dalm.train.options import Diverged
-from dalm.train.pace import Plan
 from dalm.train.pacer import Pacer
-from dalm.train.plan import (
+from dalm.train.plan import Plan
+from dalm.train.session import Session, states_of
+from dalm.train.speed import lay_out
+from dalm.train.stages import (
     adapt_stage,
     noted_options,
     noted_plan,
     plan_notes,
     stage_notes,
 )
-from dalm.train.session import Session, states_of
-from dalm.train.speed import lay_out
 from dalm.train.state import State
 
 if TYPE_CHECKING:

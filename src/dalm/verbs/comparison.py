@@ -129,11 +129,7 @@ def compare(
     groups = {"data": options_of("data"), "train": options_of("train")}
     grouped = {"data": data_options, "train": train_options}
     values = sort_options("compare", options, groups, grouped)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise DalmError(
-            "compare fits one family after another in one process; start it without "
-            "torchrun, or fit a single family by several processes"
-        )
+    _check_alone()
     _check_seeds(seeds)
     loaded = data_of(data, values["data"])
     _check_classes(loaded, conditional)
@@ -158,6 +154,14 @@ def compare(
             board["codecs"] = codecs(loaded, runs=folder).to_json()
         write_scoreboard(folder, board)
     return Scoreboard(folder, report([folder]), board)
+
+
+def _check_alone() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise DalmError(
+            "compare fits one family after another in one process; start it without "
+            "torchrun, or fit a single family by several processes"
+        )
 
 
 def _check_seeds(seeds: int) -> None:

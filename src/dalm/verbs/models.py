@@ -17,7 +17,7 @@ from torch import Tensor
 import dalm.models  # so that every family of ours has its name
 from dalm import core
 from dalm.core import Generative, build
-from dalm.data import Data
+from dalm.data import Data, class_labels, class_number
 from dalm.errors import DalmError, check_seed, did_you_mean, is_integer
 from dalm.records import write
 from dalm.report import save_grid
@@ -153,9 +153,13 @@ def load(path: str | Path, device: str | None = None) -> Generative:
         path: the folder.
         device: where the model goes; the CPU if nothing is said.
     """
+    return _opened(path, device).model
+
+
+def _opened(path: str | Path, device: str | None) -> Run:
     if not isinstance(path, str | Path):
         raise DalmError(f"load takes the folder of a run, got {type(path).__name__}")
-    return Run.open(path, device or "cpu").model
+    return Run.open(path, device or "cpu")
 
 
 def sample(
@@ -164,7 +168,7 @@ def sample(
     out: str | Path | None = None,
     *,
     seed: int = 0,
-    label: int | None = None,
+    label: int | str | None = None,
     device: str | None = None,
     **options: Annotated[Any, OptionsOf(("sampling",))],
 ) -> NDArray[Any] | Path:
@@ -174,9 +178,9 @@ def sample(
         run: a run or its folder.
         n: how many.
         out: a picture (.png) or an array (.npz, .npy); the .npz of a conditional model holds the
-            classes as `y` too.
+            classes as `y` too, as the data call them.
         seed: of the samples.
-        label: class of all samples, where the model is conditional.
+        label: class of all samples as the data call it, where the model is conditional.
         device: where to compute; by default where the model is, and of a folder on the CPU.
         **options: what the family offers for a single call, such as a temperature.
 
@@ -189,16 +193,21 @@ def sample(
     path = None if out is None else _sample_file(out)
     if not (is_integer(n) and n >= 1):
         raise DalmError(f"the number of samples is a positive whole number, got {n!r}")
-    model = _on_device(run.model, device) if isinstance(run, Run) else load(run, device)
+    run = run if isinstance(run, Run) else _opened(run, device)
+    model = run.model if device is None else run.model.to(device)
+    names = run.meta["data"].get("classes", [])
+    number = _number_of(label, names if model.conditional else [])
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
-    classes = _classes(model, int(n), label, generator)
-    x = _draw(model, classes, label, generator, options)
+    classes = _classes(model, int(n), number, generator)
+    x = _draw(model, classes, number, generator, options)
     if path is None:
         return x
     if path.suffix.lower() == ".png":
         save_grid(x, path, asdict(model.spec))
     else:
-        _write_arrays(path, x, classes.cpu().numpy() if model.conditional else None)
+        numbers = classes.cpu().numpy()
+        y = class_labels(numbers, names) if names else numbers
+        _write_arrays(path, x, y if model.conditional else None)
     return path
 
 
@@ -209,8 +218,13 @@ def _sample_file(out: str | Path) -> Path:
     return path
 
 
-def _on_device(model: Generative, device: str | None) -> Generative:
-    return model if device is None else model.to(device)
+def _number_of(label: int | str | None, names: Sequence[str]) -> int | None:
+    """The model's number of a class. Without names it is the number, which the model checks."""
+    if names and label is not None:
+        return class_number(label, names)
+    if label is None or is_integer(label):
+        return None if label is None else int(label)
+    raise DalmError(f"this model has no class called {label!r}: its data gave no names of classes")
 
 
 def _classes(model: Generative, n: int, label: int | None, generator: torch.Generator) -> Tensor:

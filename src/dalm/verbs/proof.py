@@ -36,9 +36,9 @@ from dalm.records import atomic_write, read_scores
 from dalm.records.score import score_records
 from dalm.train import Run
 from dalm.verbs.agreement import Claim, claim_of, contradiction, is_floored
+from dalm.verbs.proof_plan import ProofPlan, plan_proof
 from dalm.verbs.scores import same, score
 from dalm.verbs.seal import Proof, ProofFile, interval_of, proof_score, sealed_records
-from dalm.verbs.sizing import Plan, plan_proof
 
 WRITE_BATCH = 2500
 READ_BATCH = 1000
@@ -107,7 +107,7 @@ def prove(
     return proof
 
 
-def _weigh(run: Run, x: Tensor, plan: Plan, samples: int) -> Proof:
+def _weigh(run: Run, x: Tensor, plan: ProofPlan, samples: int) -> Proof:
     """Write the proof, read it elsewhere, and compare both the data and the size."""
     assert isinstance(run.model, Density)
     write_threads = torch.get_num_threads()

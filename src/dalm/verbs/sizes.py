@@ -33,6 +33,8 @@ GROWTH = 4
 """How many times as many it tries next, where that is cheap."""
 CHEAP = 0.2
 """The share of a kind of work that a further try may cost."""
+AGAIN = 0.05
+"""The share of a kind of work up to which a try is made twice."""
 FEW_TESTED = 30
 """Test rows below which a score is warned of."""
 WORK = {
@@ -84,7 +86,8 @@ def affordable(cost: Callable[[int], float], seconds: float, least: int, most: i
     """How many rows can be done in some seconds: a few at first, then more while that is cheap.
 
     The cost of two sizes makes a line, fixed cost and cost of a row. The first call may cost more
-    than others do, so a row is never reckoned at less than a quarter of its mean.
+    than others do, so a row is never reckoned at less than a quarter of its mean. What takes little
+    time is done twice, and the shorter counts: on a busy machine a stall would look like a cost.
 
     Args:
         cost: does so many rows, and returns the seconds that it took.
@@ -93,18 +96,32 @@ def affordable(cost: Callable[[int], float], seconds: float, least: int, most: i
         most: rows that there are, or that are wanted.
 
     >>> affordable(lambda rows: 0.5 + 0.01 * rows, 12.0, least=10, most=5000)
-    781
+    672
     """
-    rows, more = (min(count, most) for count in TRIED)
-    took = spent = cost(rows)
-    each, fixed = took / rows, 0.0
+    spent = 0.0
+
+    def tried(rows: int) -> float:
+        nonlocal spent
+        took = cost(rows)
+        spent += took
+        if took > AGAIN * seconds:
+            return took
+        again = cost(rows)
+        spent += again
+        return min(took, again)
+
+    rows = min(TRIED[0], most)
+    more = min(TRIED[1], most)
+    took = tried(rows)
+    each = took / rows
+    fixed = 0.0
     expected = took
     while more > rows and expected < CHEAP * seconds:
-        before, took_before = rows, took
-        rows, took = more, cost(more)
-        spent += took
-        each = max((took - took_before) / (rows - before), took / rows / GROWTH)
-        fixed = max(took - each * rows, 0.0)
+        longer = tried(more)
+        each = max((longer - took) / (more - rows), longer / more / GROWTH)
+        fixed = max(longer - each * more, 0.0)
+        rows = more
+        took = longer
         more = min(GROWTH * rows, most)
         expected = fixed + each * more
     left = seconds - spent - fixed

@@ -15,8 +15,8 @@ from dalm.train import FitOptions, Listener, clock
 from dalm.train.budget import reckon
 from dalm.train.looks import validate
 from dalm.train.options import resolve
-from dalm.train.pace import Leg, Plan
 from dalm.train.pacer import Pacer
+from dalm.train.plan import Leg, Plan
 from dalm.train.schedule import evenly, learning_rate
 from dalm.train.speed import Trial, Way, race
 from dalm.train.state import State

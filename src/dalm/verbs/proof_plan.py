@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from dalm.codec import Settings
 from dalm.codec import compress as write_archive
 from dalm.core import Generative
+from dalm.train.speed import duration
 
 MOST_SECONDS = 120.0
 """A proof that nobody asked to be full takes about so long at most."""
@@ -27,7 +27,7 @@ PASSES = 2.2
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProofPlan:
     """A proof to be.
 
     Args:
@@ -44,7 +44,7 @@ class Plan:
     def words(self) -> str:
         """What to say before it begins; nothing of a short one of all rows.
 
-        >>> Plan(500, 500, 3.0).words, Plan(2000, 10_000, 118.0).words
+        >>> ProofPlan(500, 500, 3.0).words, ProofPlan(2000, 10_000, 118.0).words
         ('', 'proving 2,000 of 10,000 rows, about 118 s; all of them would take about 590 s')
         """
         if self.rows == self.of and self.seconds < QUIET_SECONDS:
@@ -55,7 +55,7 @@ class Plan:
         return f"{words}; all of them would take about {self.seconds * self.of / self.rows:,.0f} s"
 
 
-def plan_proof(model: Generative, x: Tensor, samples: int, full: bool) -> Plan:
+def plan_proof(model: Generative, x: Tensor, samples: int, full: bool) -> ProofPlan:
     """How many rows to prove.
 
     Args:
@@ -65,27 +65,29 @@ def plan_proof(model: Generative, x: Tensor, samples: int, full: bool) -> Plan:
         full: whether it must be all of them.
     """
     if len(x) <= LEAST_ROWS:
-        return Plan(len(x), len(x), 0.0)
+        return ProofPlan(len(x), len(x), 0.0)
     each, start = _cost(model, x, samples)
     affordable = (MOST_SECONDS / PASSES - start) / each if each else len(x)
     rows = len(x) if full else min(len(x), max(LEAST_ROWS, int(affordable)))
-    return Plan(rows, len(x), PASSES * (start + rows * each))
+    return ProofPlan(rows, len(x), PASSES * (start + rows * each))
 
 
 def _cost(model: Generative, x: Tensor, samples: int) -> tuple[float, float]:
     """Seconds that a row costs, and what all cost together."""
-    rows, spent = FIRST_ROWS, _seconds(model, x[:FIRST_ROWS], samples)
-    each, start = spent / FIRST_ROWS, 0.0
-    while spent < PILOT_SECONDS and 2 * rows < len(x):
-        before, spent = spent, _seconds(model, x[: 2 * rows], samples)
-        each = max(spent - before, 0.0) / rows
+    rows = FIRST_ROWS
+    took = _seconds(model, x[:rows], samples)
+    each = took / rows
+    start = 0.0
+    while took < PILOT_SECONDS and 2 * rows < len(x):
+        longer = _seconds(model, x[: 2 * rows], samples)
+        each = max(longer - took, 0.0) / rows
         rows *= 2
-        start = max(spent - rows * each, 0.0)
+        took = longer
+        start = max(took - rows * each, 0.0)
     return each, start
 
 
 def _seconds(model: Generative, x: Tensor, samples: int) -> float:
     """That coding takes."""
-    began = time.perf_counter()
-    write_archive(model, x.numpy(), None, io.BytesIO(), Settings(samples=samples))
-    return time.perf_counter() - began
+    settings = Settings(samples=samples)
+    return duration(lambda: write_archive(model, x.numpy(), None, io.BytesIO(), settings))

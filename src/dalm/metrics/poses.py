@@ -1,0 +1,132 @@
+"""Poses: images shifted, mirrored, turned and inverted, and how near they are to training data in
+the best of them.
+
+Images are vectors of mean zero and length one here, so that neither brightness nor contrast counts,
+and an inverted image is at the opposite place; then their 64 principal components.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dalm.core import Spec
+from dalm.metrics.evidence import Evidence, random_rows
+
+POSED_ROWS = 400
+"""Samples and held-out rows that are looked at in every pose."""
+SIDE = 8
+"""Pixels of the smallest side that has poses."""
+COMPONENTS = 64
+FITTED_ROWS = 10_000
+AT_ONCE = 2048
+
+
+def has_poses(spec: Spec) -> bool:
+    """Whether data are images large enough to be shifted and turned.
+
+    >>> has_poses(Spec((1, 28, 28), levels=256)), has_poses(Spec((2,)))
+    (True, False)
+    """
+    return len(spec.shape) in (2, 3) and min(spec.shape[-2:]) >= SIDE
+
+
+def _shifted(down: int, right: int) -> Callable[[Tensor], Tensor]:
+    def shift(x: Tensor) -> Tensor:
+        far = max(1, min(x.shape[-2:]) // 28)
+        return torch.roll(x, (down * far, right * far), (-2, -1))
+
+    return shift
+
+
+def _turned(degrees: float) -> Callable[[Tensor], Tensor]:
+    angle = math.radians(degrees)
+    matrix = [[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]]
+
+    def turn(x: Tensor) -> Tensor:
+        grid = F.affine_grid(
+            torch.tensor(matrix).expand(len(x), 2, 3), list(x.shape), align_corners=False
+        )
+        return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+    return turn
+
+
+POSES: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda x: x,
+    lambda x: x.flip(-1),
+    lambda x: x.flip(-2),
+    *(_shifted(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right),
+    *(_turned(degrees) for degrees in (-15, -10, -5, 5, 10, 15)),
+)
+"""As it is, mirrored, shifted by a pixel (of 28) and turned; each also inverted."""
+
+
+def posed_ratios(evidence: Evidence) -> tuple[Tensor, Tensor]:
+    """Of some samples and some held-out rows, (B,) each: the distance to the nearest training row
+    over the one to the nearest held-out row, each in its best pose.
+
+    Args:
+        evidence: of images.
+    """
+    samples, train, heldout = evidence.plain_sets
+    fake = random_rows(samples, POSED_ROWS, evidence.seed)
+    itself = random_rows(torch.arange(len(heldout)), POSED_ROWS, evidence.seed)
+    axes = _axes(train)
+    known = _placed(train, axes)
+    unseen = _placed(heldout, axes)
+    real = _ratios(heldout[itself], known, unseen, axes, itself)
+    return _ratios(fake, known, unseen, axes), real
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Images as vectors of mean zero and length one, (B, D)."""
+    flat = x.float().flatten(1)
+    flat = flat - flat.mean(1, keepdim=True)
+    return flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
+
+def _axes(train: Tensor) -> Tensor:
+    """Principal axes of training images, (D, 64)."""
+    from sklearn.decomposition import PCA  # type: ignore[import-untyped]
+
+    rows = _unit(train[:: -(-len(train) // FITTED_ROWS)])
+    count = min(COMPONENTS, *rows.shape)
+    axes = PCA(count, random_state=0).fit(rows.numpy()).components_
+    return torch.as_tensor(axes).float().T
+
+
+def _placed(x: Tensor, axes: Tensor) -> Tensor:
+    return torch.cat([_unit(part) @ axes for part in x.split(AT_ONCE)])
+
+
+def _ratios(
+    x: Tensor, known: Tensor, unseen: Tensor, axes: Tensor, itself: Tensor | None = None
+) -> Tensor:
+    images = x.float().view(len(x), -1, *x.shape[-2:])
+    near = torch.full((len(x),), math.inf)
+    rival = near.clone()
+    for pose in POSES:
+        place = _placed(pose(images), axes)
+        for sign in (1, -1):
+            near = torch.minimum(near, _least(sign * place, known))
+            rival = torch.minimum(rival, _least(sign * place, unseen, itself))
+    return (near / rival).nan_to_num(nan=math.inf, posinf=math.inf)
+
+
+def _least(x: Tensor, pool: Tensor, itself: Tensor | None = None) -> Tensor:
+    """Distance of each row to the nearest one of a pool, (B,)."""
+    least = torch.full((len(x),), math.inf)
+    for start in range(0, len(pool), AT_ONCE * 4):
+        part = pool[start : start + AT_ONCE * 4]
+        squares = x.square().sum(1)[:, None] + part.square().sum(1) - 2 * x @ part.T
+        if itself is not None:
+            inside = ((itself >= start) & (itself < start + len(part))).nonzero()[:, 0]
+            squares[inside, itself[inside] - start] = math.inf
+        least = torch.minimum(least, squares.amin(1))
+    # The products round to some 1e-7; nearer than that is as near as can be.
+    return least.clamp_min(1e-6).sqrt()
