@@ -81,6 +81,7 @@ def place(mess, tmp_path):
     return shutil.copytree(mess, tmp_path / "place")
 
 
+TEN_CLASSES = "there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
 BAD = {
     # names and options
     "no such command": ("frobnicate", "there is no command 'frobnicate'"),
@@ -217,9 +218,9 @@ BAD = {
         "has none",
     ),
     # classes and numbers of samples
-    "a class beyond all": (f"sample labelled --class {10**23} --out x.png", "there are 0, 1"),
-    "a class that does not exist": ("sample labelled --class 10 --out x.npz", "there are 0, 1"),
-    "a negative class": ("sample labelled --class -1 --out x.png", "there are 0, 1"),
+    "a class beyond all": (f"sample labelled --class {10**23} --out x.png", TEN_CLASSES),
+    "a class that does not exist": ("sample labelled --class 10 --out x.npz", TEN_CLASSES),
+    "a negative class": ("sample labelled --class -1 --out x.png", TEN_CLASSES),
     "a class for a model without": ("sample plain --class 3 --out x.png", "conditional"),
     "samples by the none": ("sample plain -n 0 --out x.png", "positive"),
     "a negative number of samples": ("sample plain -n -5 --out x.png", "positive"),

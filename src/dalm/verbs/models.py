@@ -195,19 +195,18 @@ def sample(
         raise DalmError(f"the number of samples is a positive whole number, got {n!r}")
     run = run if isinstance(run, Run) else _opened(run, device)
     model = run.model if device is None else run.model.to(device)
-    names = run.meta["data"].get("classes", [])
-    number = _number_of(label, names if model.conditional else [])
+    names = run.meta["data"].get("classes") or [str(y) for y in range(model.spec.classes or 0)]
+    number = None if label is None else _class_of(model, label, names)
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
     classes = _classes(model, int(n), number, generator)
-    x = _draw(model, classes, number, generator, options)
+    x = _draw(model, classes, generator, options)
     if path is None:
         return x
     if path.suffix.lower() == ".png":
         save_grid(x, path, asdict(model.spec))
     else:
-        numbers = classes.cpu().numpy()
-        y = class_labels(numbers, names) if names else numbers
-        _write_arrays(path, x, y if model.conditional else None)
+        y = class_labels(classes.cpu().numpy(), names) if model.conditional else None
+        _write_arrays(path, x, y)
     return path
 
 
@@ -218,38 +217,31 @@ def _sample_file(out: str | Path) -> Path:
     return path
 
 
-def _number_of(label: int | str | None, names: Sequence[str]) -> int | None:
-    """The model's number of a class. Without names it is the number, which the model checks."""
-    if names and label is not None:
-        return class_number(label, names)
-    if label is None or is_integer(label):
-        return None if label is None else int(label)
-    raise DalmError(f"this model has no class called {label!r}: its data gave no names of classes")
+def _class_of(model: Generative, label: int | str, names: Sequence[str]) -> int:
+    """The model's number of a class."""
+    if not model.conditional:
+        model.sample(0, 0)  # refuses any class, in the words of its family
+    return class_number(label, names)
 
 
-def _classes(model: Generative, n: int, label: int | None, generator: torch.Generator) -> Tensor:
+def _classes(model: Generative, n: int, number: int | None, generator: torch.Generator) -> Tensor:
     """The class of each sample: the one asked for, else drawn from the prior; zeros for a model
     without classes.
     """
     if not model.conditional:
         return torch.zeros(n, dtype=torch.long)
-    if label is None:
+    if number is None:
         return torch.multinomial(model.prior, n, replacement=True, generator=generator)
-    model.sample(0, label)  # refuses a class that does not exist
-    return torch.full((n,), label, device=model.device)
+    return torch.full((n,), number, device=model.device)
 
 
 def _draw(
-    model: Generative,
-    classes: Tensor,
-    label: int | None,
-    generator: torch.Generator,
-    options: Mapping[str, Any],
+    model: Generative, classes: Tensor, generator: torch.Generator, options: Mapping[str, Any]
 ) -> NDArray[Any]:
-    """A sample of each class. A model without classes gets the label, to refuse it."""
+    """A sample of each class."""
     parts = []
     for labels in classes.split(BATCH):
-        given = labels if model.conditional else label
+        given = labels if model.conditional else None
         parts.append(model.sample(len(labels), given, generator, **options).cpu())
     return torch.cat(parts).numpy()
 
