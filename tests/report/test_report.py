@@ -565,6 +565,13 @@ def test_a_missing_part_is_told_not_a_crash(tmp_path: Path, missing: str) -> Non
     )
 
 
+def test_a_reason_that_several_figures_share_is_said_once(tmp_path: Path) -> None:
+    few = {name: metric(None, note="too few rows.") for name in ("kid", "recall")}
+    rows = [row("a", metrics=few), row("b", metrics=few)]
+    page = read(build([write_board(tmp_path / "cmp", rows)], tmp_path / "report.html"))
+    assert page.count("too few rows (a and b)") == 1
+
+
 def test_a_bare_run_still_makes_a_page(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "run.json").write_text("{}")

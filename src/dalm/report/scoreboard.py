@@ -153,11 +153,14 @@ def _gaps(board: Board, metrics: Sequence[str]) -> Html:
     """Why a dash stands where a number should."""
     reasons = []
     for row in board.rows:
+        without: dict[str, list[str]] = {}
         for metric in metrics:
             score = record(row, metric) or {}
             if number(score) is None and score.get("note"):
                 note = words(score["note"]).rstrip(".")
-                reasons.append((str(row.get("name")), f"{title(board.rows, metric)}: {note}"))
+                without.setdefault(note, []).append(title(board.rows, metric))
+        name = str(row.get("name"))
+        reasons += [(name, f"{', '.join(titles)}: {note}") for note, titles in without.items()]
     for entry, run in board.runs:
         if "metrics" in run.absent:
             reasons.append((entry.name, run.absent["metrics"]))
