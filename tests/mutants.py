@@ -210,7 +210,7 @@ class OneNoise(VAE):
 class WrongClass(VAE):
     family = "wrong-class"
 
-    def _sample(self, n, y, generator):
+    def _sample(self, n, y, generator, options=None):
         return super()._sample(n, None if y is None else 1 - y, generator)
 
 
@@ -225,7 +225,7 @@ class Misshapen(VAE):
 class Blurred(VAE):
     family = "blurred"
 
-    def _sample(self, n, y, generator):
+    def _sample(self, n, y, generator, options=None):
         return super()._sample(n, y, generator).flip(-1)
 
 

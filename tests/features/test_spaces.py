@@ -11,8 +11,16 @@ from safetensors.torch import load_file
 from dalm.core import Spec
 from dalm.data import load_data
 from dalm.errors import DalmError
-from dalm.features import SPACES, feature_space, principal_space, space_name, standardised_space
+from dalm.features import (
+    SPACES,
+    FeatureSpace,
+    feature_space,
+    principal_space,
+    space_name,
+    standardised_space,
+)
 from dalm.features.digits import WEIGHTS, DigitsNet
+from dalm.metrics import neighbours
 
 POINTS = Spec((2,))
 DIGITS = Spec((1, 8, 8), levels=17)
@@ -71,7 +79,7 @@ def test_the_most_telling_space_that_suits_is_chosen() -> None:
 def test_an_entry_without_spread_keeps_its_unit() -> None:
     train = torch.tensor([[3.0, 0.0], [3.0, 4.0]])
     space = standardised_space(train, POINTS)
-    assert space(torch.tensor([[5.0, 6.0]])).tolist() == [[5.0, 3.0]]
+    assert space(torch.tensor([[5.0, 6.0]])).tolist() == [[2.0, 2.0]]
     assert space.name != standardised_space(2 * train, POINTS).name
     assert standardised_space(torch.zeros(2, 2), Spec((2,), levels=3)).name == "raw"
 
@@ -87,3 +95,20 @@ def test_principal_components_need_rows_and_are_named_by_them() -> None:
 def test_features_that_are_not_finite_are_refused() -> None:
     with pytest.raises(DalmError, match="not finite"):
         feature_space(POINTS)(torch.full((3, 2), torch.inf))
+
+
+def test_an_offset_costs_no_digits() -> None:
+    """Rows around a billion are as far apart as the same rows around zero."""
+    x = torch.randn(400, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    far = x + 1e9
+    near, moved = standardised_space(x, Spec((3,))), standardised_space(far, Spec((3,)))
+    assert torch.allclose(near(x), moved(far), atol=1e-5)
+    assert len(moved(far).unique(dim=0)) == 400
+    assert neighbours(far[:50], far, Spec((3,))).tolist() == list(range(50))
+
+
+def test_a_net_of_the_caller_gets_float32() -> None:
+    x = torch.zeros(3, 2, dtype=torch.float64)
+    seen = []
+    FeatureSpace("net", lambda rows: seen.append(rows.dtype) or rows)(x)
+    assert seen == [torch.float32]

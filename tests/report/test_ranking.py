@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dalm.report.paired import difference, holm
-from dalm.report.ranking import best, rank, rank_densities, separates, unranked
+from dalm.report.ranking import best, blind, rank, rank_densities, separates, unranked
 from dalm.report.score import seeds_phrase, tightest
 from dalm.report.verdict import verdict
 
@@ -110,8 +110,7 @@ def bound(name: str, loose: float, tight: float) -> dict[str, Any]:
 def test_the_tightest_bound_ranks_beside_exact_values():
     rows = [bound("vae", 2.2, 1.9), model("kde", bits_per_dim=(2.0, 2.0))]
     assert tightest(rows[0]) == "importance_bits_per_dim"
-    assert best(rows, "importance_bits_per_dim") == [0]
-    assert best(rows, "bits_per_dim") == []
+    assert best(rows, "bits_per_dim") == [0]
     found = dict(verdict(rows))["Best density"]
     assert found.startswith("vae: ≤ 1.900 ± 0.010")
     assert "it is the better density" in found
@@ -225,3 +224,50 @@ def test_where_the_classifier_is_saturated_the_frechet_distance_ranks():
     rows = [model("a", c2st=(0.97, 0.97), frechet=(9.0, 9.0)),
             model("b", c2st=(0.999, 0.999), frechet=(2.0, 2.0))]  # fmt: skip
     assert dict(verdict(rows))["Best samples"].startswith("b: Fréchet distance 2.00")
+
+
+# What is bold
+
+
+def quality(name: str, value: float, half: float, **more: Any) -> dict[str, Any]:
+    """A row with a coverage of so much, on validation and test data."""
+    record = {"metric": "coverage", "subset": None, "value": value, "direction": "higher"}
+    ends = {"low": value - half, "high": value + half}
+    return {"name": name, "family": name, "kind": "model", **more} | {
+        "scores": [record | ends | {"split": split} for split in ("val", "test")]
+    }
+
+
+def references(noise: float) -> list[dict[str, Any]]:
+    real = {"family": "copycat", "kind": "reference", "learn_from": "val"}
+    return [
+        quality("held-out real data", 0.9, 0.02, **real),
+        quality("noise", noise, 0.02, kind="reference"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "noise", "places"),
+    [
+        (0.7, 0.05, 0.1, [0]),
+        (0.87, 0.05, 0.1, []),  # within noise of real data
+        (0.99, 0.01, 0.1, []),  # beyond what they reach
+        (0.7, 0.05, 0.89, []),  # noise scores as real data do
+    ],
+)
+def test_bold_is_surely_below_real_data_where_the_measure_sees(value, half, noise, places):
+    rows = [quality("a", value, half), quality("b", 0.3, 0.05), *references(noise)]
+    assert best(rows, "coverage") == places
+    assert blind(rows, "coverage") == (noise > 0.8)
+
+
+def test_a_blind_measure_is_named():
+    rows = [quality("a", 0.7, 0.05), quality("b", 0.3, 0.05), *references(0.95)]
+    found = dict(verdict(rows))["Blind here"]
+    assert found == "coverage does not tell noise from real data, and ranks nothing."
+
+
+def test_a_family_that_is_not_for_the_data_has_not_failed():
+    row = model("pixelcnn") | {"error": "pixelcnn needs discrete data", "suits": False}
+    found = dict(verdict([row]))
+    assert found == {"Not for these data": "pixelcnn: needs discrete data."}

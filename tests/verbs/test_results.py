@@ -31,7 +31,7 @@ def test_a_scoreboard_prints_its_rows_and_the_page(board):
     said = repr(board)
     assert all(row["name"] in said for row in board.rows)
     assert str(board.report) in said
-    assert "dcgan needs images" in said, "what failed says why"
+    assert "dcgan: needs images" in said, "what failed says why"
     html = board._repr_html_()
     assert html.count("<tr>") == 1 + len(board.rows)
     assert "held-out real data" in html

@@ -8,7 +8,7 @@ from dalm.core.configuration import build, config, restore
 from dalm.core.density import Bound, Density, Likelihood
 from dalm.core.latent import Code, Codes, Latent
 from dalm.core.learning import Estimator, Learner, Player, Recipe, Step, Turn, Work
-from dalm.core.model import Generative, Stage, evaluating, families
+from dalm.core.model import Generative, evaluating, families
 from dalm.core.outside import (
     allow,
     find_family,
@@ -17,6 +17,7 @@ from dalm.core.outside import (
     without_places,
 )
 from dalm.core.spec import Spec
+from dalm.core.stage import Stage
 
 __all__ = [
     "CAPABILITIES",

@@ -10,7 +10,8 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from dalm.core.model import Generative, evaluating
+from dalm.core.arrays import X, like
+from dalm.core.model import Generative, Label, evaluating
 from dalm.errors import DalmError, is_integer
 
 Likelihood = Literal["exact", "bound", "estimate"]
@@ -30,10 +31,10 @@ class Density(Generative):
     @final
     def log_prob(
         self,
-        x: Tensor,
-        y: int | Tensor | None = None,
+        x: X,
+        y: Label = None,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> X:
         """Log probability of each datum in nats, (B,), always in data space.
 
         Discrete data get a log mass, real data a log density in their own units. Exact masses sum
@@ -43,26 +44,32 @@ class Density(Generative):
         each class's bound stands for its mean; the noise of a draw lifts that sum a little.
 
         Args:
-            x: data, (B, *spec.shape).
+            x: data, (B, *spec.shape), a tensor or an array; the result is what they are.
             y: class label or (B,) labels for log P(x|y); `None` gives log P(x).
             generator: noise of a stochastic bound. By default it is made from the data, so that
                 the same data get the same noise at each call, and other data other noise.
         """
         if self.conditional and y is None:
-            return self.class_log_probs(x, generator).logsumexp(1)
+            return like(x, self.spec, lambda x: self._joint(x, generator).logsumexp(1))
+        return like(x, self.spec, lambda x: self._score(x, y, generator))
+
+    def _score(self, x: Tensor, y: Label, generator: torch.Generator | None) -> Tensor:
         seen, labels = self._on_device(x, y)
         with evaluating(self):
             scores = self._log_prob(seen, labels, generator or self._noise_of(seen))
         return scores + self._volume(x)
 
     @final
-    def class_log_probs(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def class_log_probs(self, x: X, generator: torch.Generator | None = None) -> X:
         """Log P(x, y) for every class, (B, classes) in nats. Only for conditional models.
 
         Args:
-            x: data, (B, *spec.shape).
+            x: data, (B, *spec.shape), a tensor or an array.
             generator: as in `log_prob`.
         """
+        return like(x, self.spec, lambda x: self._joint(x, generator))
+
+    def _joint(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         if not self.conditional:
             raise DalmError(
                 f"{self.family} was not built conditional, so it knows no classes; "
@@ -103,9 +110,13 @@ class Density(Generative):
         return generator.manual_seed(int.from_bytes(digest, "big"))
 
     @final
-    def classify(self, x: Tensor) -> Tensor:
-        """The most probable class of each datum by Bayes' rule, (B,)."""
-        return self.class_log_probs(x).argmax(1)
+    def classify(self, x: X) -> X:
+        """The most probable class of each datum by Bayes' rule, (B,).
+
+        Args:
+            x: data, (B, *spec.shape), a tensor or an array.
+        """
+        return like(x, self.spec, lambda x: self._joint(x, None).argmax(1))
 
 
 class Bound(Density):
@@ -122,11 +133,11 @@ class Bound(Density):
     @torch.no_grad()
     def importance_bound(
         self,
-        x: Tensor,
-        y: int | Tensor | None = None,
+        x: X,
+        y: Label = None,
         samples: int = 128,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> X:
         """The bound with `samples` importance samples, (B,) nats, which grows with their number.
 
         It is the log of a mean of weights w with E[w] = P(x): their expectation sums to 1 over all
@@ -134,13 +145,18 @@ class Bound(Density):
         lies below log P(x).
 
         Args:
-            x: data, (B, *spec.shape).
+            x: data, (B, *spec.shape), a tensor or an array.
             y: class label or (B,) labels; `None` sums over the classes of a conditional model.
             samples: importance samples for each datum.
             generator: their noise; by default as in `log_prob`.
         """
         if not (is_integer(samples) and samples >= 1):
             raise DalmError(f"importance samples are a whole number from 1, got {samples!r}")
+        return like(x, self.spec, lambda x: self._tightened(x, y, samples, generator))
+
+    def _tightened(
+        self, x: Tensor, y: Label, samples: int, generator: torch.Generator | None
+    ) -> Tensor:
         seen, labels = self._on_device(x, y)
         noise = generator or self._noise_of(seen)
 

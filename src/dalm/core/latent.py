@@ -5,10 +5,13 @@ from __future__ import annotations
 import abc
 from typing import Any, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dalm.core.model import Generative, evaluating
+from dalm.core.arrays import tensor
+from dalm.core.model import Generative, Label, evaluating
 from dalm.core.spec import Spec
 from dalm.errors import DalmError
 
@@ -37,22 +40,28 @@ class Latent(Generative):
 
     @final
     @torch.no_grad()
-    def encode(self, x: Tensor, y: int | Tensor | None = None) -> Code:
-        """Codes of data (B, *spec.shape), (B, *codes.shape), or one such tensor for each layer.
+    def encode(self, x: Tensor | NDArray[Any], y: Label = None) -> Any:
+        """Codes of data (B, *spec.shape), (B, *codes.shape), or one such tensor for each layer;
+        arrays if the data came as one.
 
         Args:
-            x: data.
+            x: data, a tensor or an array.
             y: class label or (B,) labels, which a conditional model needs.
         """
         self._need(y)
-        x, labels = self._on_device(x, y)
+        seen, labels = self._on_device(tensor(x, self.spec), y)
         with evaluating(self):
-            return self._encode(x, labels)
+            codes = self._encode(seen, labels)
+        if isinstance(x, Tensor):
+            return codes
+        layers = codes if isinstance(codes, tuple) else (codes,)
+        arrays = tuple(layer.cpu().numpy() for layer in layers)
+        return arrays if isinstance(codes, tuple) else arrays[0]
 
     @final
     @torch.no_grad()
-    def decode(self, z: Code, y: int | Tensor | None = None) -> Tensor:
-        """Most typical data of codes, (B, *spec.shape).
+    def decode(self, z: Any, y: Label = None) -> Any:
+        """Most typical data of codes, (B, *spec.shape), an array if they are arrays.
 
         Args:
             z: codes, as `encode` gives them.
@@ -61,7 +70,8 @@ class Latent(Generative):
         self._need(y)
         several = isinstance(self.codes, tuple)
         specs = self.codes if isinstance(self.codes, tuple) else (self.codes,)
-        layers = z if isinstance(z, tuple) else (z,)
+        given = z if isinstance(z, tuple) else (z,)
+        layers = tuple(torch.as_tensor(z) if isinstance(z, np.ndarray) else z for z in given)
         if len(layers) != len(specs):
             raise DalmError(f"expected codes of {len(specs)} layers, got {len(layers)}")
         checked = tuple(self._layer(*pair) for pair in zip(layers, specs, strict=True))
@@ -70,7 +80,8 @@ class Latent(Generative):
             raise DalmError(f"every layer holds codes of as many data, got {sizes}")
         labels = self._labels(y, len(checked[0]))
         with evaluating(self):
-            return self._own_units(self._decode(checked if several else checked[0], labels))
+            x = self._own_units(self._decode(checked if several else checked[0], labels))
+        return x.cpu().numpy() if isinstance(given[0], np.ndarray) else x
 
     def _layer(self, z: Tensor, spec: Spec) -> Tensor:
         """One layer of codes on the model's device, checked."""
@@ -84,7 +95,7 @@ class Latent(Generative):
             return z.to(self.device)
         return z.to(self.device, self.dtype)
 
-    def _need(self, y: int | Tensor | None) -> None:
+    def _need(self, y: Label) -> None:
         if self.conditional and y is None:
             raise DalmError(
                 f"the codes of a conditional {self.family} depend on the class; give the labels y"

@@ -10,19 +10,21 @@ import abc
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, final
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dalm.core.batch import Batch
 from dalm.core.scaler import Scaler
 from dalm.core.spec import Spec, inside
-from dalm.errors import DalmError, is_integer
+from dalm.core.stage import Stage
+from dalm.errors import DalmError, check_seed, is_integer
 from dalm.options import Declared, Options, option
 
+Label = int | Tensor | NDArray[Any] | None
+"""The class of all data, of each of them, or none."""
 families: dict[str, type[Generative]] = {}
 """Every family that has been imported, by name."""
 
@@ -94,9 +96,10 @@ class Generative(nn.Module, Declared, abc.ABC):
     def sample(
         self,
         n: int,
-        y: int | Tensor | None = None,
+        y: Label = None,
         generator: torch.Generator | None = None,
         *,
+        seed: int | None = None,
         given: tuple[Tensor, Tensor] | None = None,
         **options: Any,
     ) -> Tensor:
@@ -107,6 +110,7 @@ class Generative(nn.Module, Declared, abc.ABC):
             y: class label or (n,) labels; `None` draws them from the class prior. Only for
                 conditional models.
             generator: source of randomness, on the model's device.
+            seed: of a source of randomness of its own, in place of `generator`.
             given: known entries, for models that can fill in the rest: values, (*spec.shape) or
                 (n, *spec.shape), and a mask (*spec.shape) that is true where they are known.
             **options: those of the family's `sampling`.
@@ -117,6 +121,8 @@ class Generative(nn.Module, Declared, abc.ABC):
         if not (is_integer(n) and n >= 0):
             raise DalmError(f"the number of samples is a whole number from 0, got {n!r}")
         n = int(n)
+        if seed is not None:
+            generator = self._seeded(seed, generator)
         if options and self.sampling is Options:
             raise DalmError(f"{self.family} has no options of sampling, got {options}")
         asked = self.sampling(**options)
@@ -136,8 +142,13 @@ class Generative(nn.Module, Declared, abc.ABC):
                 )
             return self._own_units(samples)
 
+    def _seeded(self, seed: int, generator: torch.Generator | None) -> torch.Generator:
+        if generator is not None:
+            raise DalmError("sample takes a seed or a generator, got both")
+        return torch.Generator(self.device).manual_seed(check_seed(seed))
+
     def _labels_or_drawn(
-        self, n: int, y: int | Tensor | None, generator: torch.Generator | None
+        self, n: int, y: Label, generator: torch.Generator | None
     ) -> Tensor | None:
         labels = self._labels(y, n)
         if not self.conditional or labels is not None:
@@ -215,7 +226,7 @@ class Generative(nn.Module, Declared, abc.ABC):
         """The labels if the model is conditional, else none: it then learns without them."""
         return y if self.conditional else None
 
-    def _labels(self, y: int | Tensor | None, n: int) -> Tensor | None:
+    def _labels(self, y: Label, n: int) -> Tensor | None:
         if y is None:
             return None
         if not self.conditional:
@@ -240,7 +251,7 @@ class Generative(nn.Module, Declared, abc.ABC):
             )
         return labels.long().expand(n)
 
-    def _on_device(self, x: Tensor, y: int | Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _on_device(self, x: Tensor, y: Label) -> tuple[Tensor, Tensor | None]:
         """Data as the family sees them, and labels, on the model's device, checked."""
         self.spec.check(x)
         return self.standard(x.to(self.device)), self._labels(y, len(x))
@@ -266,21 +277,6 @@ class Generative(nn.Module, Declared, abc.ABC):
         """The configuration, so that `repr` shows it."""
         names = [name for name in self.declared() if name != "spec"]
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a family that is fitted by itself.
-
-    Args:
-        name: of the part, such as `"codes"` or `"prior"`.
-        model: what is fitted: the family itself or a model inside it.
-        see: turns a batch of data into what that model learns from; `None` leaves it as it is.
-    """
-
-    name: str
-    model: Generative
-    see: Callable[[Batch], Batch] | None = None
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """The data's own numbers as vectors: as they are, in units of their spread, or projected.
 
 - `raw`: the numbers themselves.
-- `raw/std`: real vectors, each entry divided by its standard deviation in training, so that no unit
-  of measurement decides a score. The name holds the hash of these deviations.
+- `raw/std`: real vectors, each entry less its mean and divided by its standard deviation in
+  training, so that no unit of measurement decides a score and no offset costs digits. The name
+  holds the hash of both.
 - `pca64`: the 64 principal components of the training data, where there are more dimensions. The
   name holds the hash of the rows that define them.
 """
@@ -23,7 +24,7 @@ PROJECTED_AT_ONCE = 16_384
 
 
 def flat(x: Tensor, spec: Spec) -> Tensor:
-    """Data as (B, dims) float32, discrete levels scaled to [0, 1].
+    """Data as (B, dims), real ones in their own precision, discrete levels scaled to [0, 1].
 
     Args:
         x: (B, *shape).
@@ -32,8 +33,10 @@ def flat(x: Tensor, spec: Spec) -> Tensor:
     >>> flat(torch.tensor([[0, 4]]), Spec((2,), levels=5))
     tensor([[0., 1.]])
     """
-    scale = 1.0 if spec.levels is None else 1.0 / (spec.levels - 1)
-    return x.cpu().float().flatten(1) * scale
+    x = x.cpu().flatten(1)
+    if spec.levels is None:
+        return x if x.is_floating_point() else x.float()
+    return x.float() * (1.0 / (spec.levels - 1))
 
 
 def raw_space(spec: Spec) -> FeatureSpace:
@@ -46,7 +49,8 @@ def raw_space(spec: Spec) -> FeatureSpace:
 
 
 def standardised_space(train: Tensor, spec: Spec) -> FeatureSpace:
-    """The numbers, those of real vectors in units of each entry's standard deviation in training.
+    """The numbers, those of real vectors from each entry's mean in training, in units of its
+    standard deviation there.
 
     An entry that is constant in training keeps its unit.
 
@@ -54,15 +58,18 @@ def standardised_space(train: Tensor, spec: Spec) -> FeatureSpace:
         train: (N, *shape), the rows that define the units.
         spec: what one datum is.
 
-    >>> standardised_space(torch.tensor([[1.0], [5.0]]), Spec((1,)))(torch.tensor([[6.0]]))
-    tensor([[3.]], dtype=torch.float64)
+    >>> standardised_space(torch.tensor([[1.0], [5.0]]), Spec((1,)))(torch.tensor([[7.0]]))
+    tensor([[2.]], dtype=torch.float64)
     """
     if spec.levels is not None or len(spec.shape) > 1:
         return raw_space(spec)
 
-    std = train.cpu().double().std(0, correction=0)
-    unit = std.where(std > 0, 1.0).float()
-    return FeatureSpace(f"raw/std#{sha8(unit.numpy().tobytes())}", lambda x: x / unit)
+    rows = train.cpu().double()
+    mean = rows.mean(0)
+    std = rows.std(0, correction=0)
+    unit = std.where(std > 0, 1.0)
+    name = f"raw/std#{sha8(mean.numpy().tobytes() + unit.numpy().tobytes())}"
+    return FeatureSpace(name, lambda x: (x.double() - mean) / unit, precise=True)
 
 
 def principal_space(train: Tensor, spec: Spec, raw: str = "raw") -> FeatureSpace:
@@ -80,7 +87,7 @@ def principal_space(train: Tensor, spec: Spec, raw: str = "raw") -> FeatureSpace
     'raw'
     """
     if spec.dims <= COMPONENTS:
-        return FeatureSpace(raw, lambda x: flat(x, spec))
+        return FeatureSpace(raw, lambda x: flat(x, spec), precise=True)
     from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 
     if len(train) < COMPONENTS:
@@ -102,4 +109,5 @@ def principal_space(train: Tensor, spec: Spec, raw: str = "raw") -> FeatureSpace
     def extract(x: Tensor) -> Tensor:
         return torch.cat([project(block) for block in x.split(PROJECTED_AT_ONCE)])
 
-    return FeatureSpace(f"pca{COMPONENTS}#{sha8(rows.numpy().tobytes())}", extract)
+    name = f"pca{COMPONENTS}#{sha8(rows.numpy().tobytes())}"
+    return FeatureSpace(name, extract, precise=True)

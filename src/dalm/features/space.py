@@ -22,6 +22,8 @@ class FeatureSpace:
     Args:
         name: what it is, with the hash of its content: `name#sha8`.
         extract: (B, *shape) float data in their own units to (B, d).
+        precise: whether it gets real data as they are, in float64 perhaps; else float32, as nets
+            want them.
 
     >>> FeatureSpace("sums", lambda x: x.sum(1, keepdim=True))(torch.ones(2, 3))
     tensor([[3.],
@@ -30,6 +32,7 @@ class FeatureSpace:
 
     name: str
     extract: Callable[[Tensor], Tensor]
+    precise: bool = False
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
@@ -39,13 +42,16 @@ class FeatureSpace:
             DalmError: a feature is infinite or NaN, because the data are too large.
         """
         blocks = torch.split(x, EXTRACTED_AT_ONCE)
-        features = torch.cat([self.extract(block.cpu().float()).double() for block in blocks])
+        features = torch.cat([self.extract(self._seen(block)).double() for block in blocks])
 
         if not torch.isfinite(features).all():
             raise DalmError(
                 f"features in {self.name} are not finite: the data hold numbers too large for it"
             )
         return features
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return x.cpu() if self.precise and x.is_floating_point() else x.cpu().float()
 
 
 def sha8(content: bytes) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dalm.core import Spec
-from dalm.features import flat
+from dalm.features import flat, standardised_space
 
 POOL_ROWS = 16_384
 """Rows of a pool that are searched at once."""
@@ -41,7 +41,8 @@ def nearest(x: Tensor, pool: Tensor, *, itself: Tensor | None = None) -> tuple[T
 
 
 def neighbours(samples: Tensor, pool: Tensor, spec: Spec) -> Tensor:
-    """Index of the row of `pool` nearest to each sample in the data's own numbers, (B,).
+    """Index of the row of `pool` nearest to each sample in the data's own numbers, those of real
+    vectors in units of their spread in the pool, (B,).
 
     A gallery shows that row beside the sample.
 
@@ -53,11 +54,12 @@ def neighbours(samples: Tensor, pool: Tensor, spec: Spec) -> Tensor:
     >>> neighbours(torch.tensor([[0.9]]), torch.tensor([[0.0], [1.0]]), Spec((1,)))
     tensor([1])
     """
-    points = flat(samples, spec)
+    units = standardised_space(pool, spec)
+    points = flat(units.extract(samples), spec)
     distances = []
     indices = []
     for block in pool.split(POOL_ROWS):
-        distance, index = nearest(points, flat(block, spec))
+        distance, index = nearest(points, flat(units.extract(block), spec))
         distances.append(distance)
         indices.append(index)
 

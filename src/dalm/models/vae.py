@@ -33,13 +33,19 @@ from dalm.nn import (
     one_hot,
     pyramid_sizes,
 )
-from dalm.options import option
+from dalm.options import Options, option
 from dalm.probability import LevelsHead, OutputHead, make_head, suited_head
 
 WARM_UP = 0.25
 """Share of the steps in which the divergence comes to its full weight, for real data (Bowman et al.
 2016): else a decoder that learns its own scale learns to do without the code, and never comes back.
 """
+
+
+class Sampling(Options, owner="vae"):
+    """What may be asked of a call of `sample`."""
+
+    mean: bool = option("what the decoder expects of each code, without its noise", default=False)
 
 
 @final
@@ -60,6 +66,7 @@ class VAE(Variational, Learner):
         "reconstruction": "nats/entry",
         "divergence": "nats/entry",
     }
+    sampling = Sampling
     conditional: bool = option("learn P(x|y) for each class", default=False)
     latent: int = option("dimension of z", default=16, at_least=1)
     net: Literal["auto", "mlp", "conv"] = option(
@@ -221,8 +228,16 @@ class VAE(Variational, Learner):
     def _decode(self, z: Tensor, y: Tensor | None) -> Tensor:
         return self._units(self.head.mean(self._params(z, y)))
 
-    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
+    def _sample(
+        self,
+        n: int,
+        y: Tensor | None,
+        generator: torch.Generator | None,
+        options: Sampling | None = None,
+    ) -> Tensor:
         z = noise(self.scale.shift.new_zeros(n, self.latent), generator)
+        if options and options.mean:
+            return self._decode(z, y)
         return self._units(self.head.sample(self._params(z, y), generator))
 
     def approximate_posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

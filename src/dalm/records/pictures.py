@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Frame = tuple[int, Array]
 
-GALLERY = ("samples", "nearest_train", "nearest_heldout", "real")
-"""The arrays of a `gallery.npz`."""
+GALLERY = ("samples", "means", "nearest_train", "nearest_heldout", "real", "points")
+"""The arrays of a `gallery.npz`, data each: `means` are what a model expects where `samples` were
+drawn, and `points` where `density` was taken, (N,) in the data's own units.
+"""
 DAMAGES = (
     OSError,
     ValueError,
@@ -52,6 +54,8 @@ def read_gallery(folder: Path, shape: tuple[int, ...]) -> tuple[dict[str, Array]
             for name in GALLERY:
                 if name in stored:
                     arrays[name] = _checked(stored[name], shape)
+            if "points" in arrays:
+                arrays["density"] = _checked(stored["density"], ())
     except DAMAGES as error:
         return {}, f"its gallery.npz cannot be shown ({error})"
     return arrays, None

@@ -1,23 +1,28 @@
 """Scoreboards: the rows of a comparison, models and references, on disk.
 
 A row is a plain JSON object: `name`, `family`, `kind`, `likelihood`, `scores` (records), its costs,
-`run` (its folder in the comparison's) and `error`. Format 1 had a boolean `reference` in place of
+`run` (its folder in the comparison's), `error`, and `suits`, which is false where that error says
+that the family is not for such data. Format 1 had a boolean `reference` in place of
 `kind`, and `bits_per_dim` and `metrics` in place of `scores`; `score_records` reads both.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dalm.errors import DalmError
 from dalm.records.digest import Json, read_object, read_signed, with_digest
 from dalm.records.files import write
 
+Row = TypeVar("Row", bound=Mapping[str, Any])
+
 FORMAT = 2
 FILE = "scoreboard.json"
+NOT_FOR_THESE = "not for these data"
+"""What is said of a family that does not apply."""
 REMEDY = "Restore it, or compare again in another folder"
 
 
@@ -68,6 +73,20 @@ def is_reference(row: Any) -> bool:
     """
     kind = row.get("kind")
     return kind == "reference" if kind is not None else bool(row.get("reference"))
+
+
+def suits(row: Any) -> bool:
+    """Whether a row's family can learn such data at all; if not, `error` says what it needs.
+
+    >>> suits({"error": "pixelcnn needs discrete data", "suits": False}), suits({"error": "nan"})
+    (False, True)
+    """
+    return bool(row.get("suits", True))
+
+
+def suited_first(rows: Iterable[Row]) -> list[Row]:
+    """The rows in their order, but last those whose family is not for the data."""
+    return sorted(rows, key=lambda row: not suits(row))
 
 
 def held_out_reference(rows: Iterable[Any]) -> Any | None:

@@ -107,6 +107,15 @@ def name(row: Mapping[str, Any]) -> str:
     return str(row.get("name", "unnamed"))
 
 
+def need(row: Mapping[str, Any]) -> str:
+    """What a family asks for that these data are not, without its name.
+
+    >>> need({"name": "dcgan", "error": "dcgan needs images, got shape (13,)."})
+    'needs images, got shape (13,)'
+    """
+    return str(row.get("error")).removeprefix(f"{name(row)} ").rstrip(".")
+
+
 def listing(names: Sequence[str]) -> str:
     """Names in a sentence.
 

@@ -51,7 +51,7 @@ def scatter(layers: Sequence[Layer], frame: Array | None = None, links: Sequence
 def scatter_png(points: Array) -> bytes:
     """Points (N, 2) in the plane as a PNG picture on white."""
     figure = _scatter([(points, "o", ORANGE)], points)
-    return _rendered(figure, "png", facecolor="white", metadata={"Software": None})
+    return rendered(figure, "png", facecolor="white", metadata={"Software": None})
 
 
 def _scatter(layers: Sequence[Layer], frame: Array, links: Sequence[Link] = ()) -> Figure:
@@ -102,7 +102,7 @@ def drawn(figure: Figure) -> str:
         axes.set_facecolor("none")
     undated: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with rc_context(STYLE):
-        content = _rendered(figure, "svg", facecolor="none", metadata=undated)
+        content = rendered(figure, "svg", facecolor="none", metadata=undated)
 
     text = content.decode("utf-8")
     for colour, themed in THEME.items():
@@ -110,7 +110,14 @@ def drawn(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def _rendered(figure: Figure, kind: str, **options: Any) -> bytes:
+def rendered(figure: Figure, kind: str, **options: Any) -> bytes:
+    """A figure as the bytes of a file.
+
+    Args:
+        figure: one.
+        kind: `"png"` or `"svg"`.
+        **options: of matplotlib's `savefig`.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=150, **options)
     return buffer.getvalue()

@@ -1,17 +1,15 @@
-"""The pictures of a page: samples beside real data, beside their nearest neighbours, as they
-evolved, and the loss curves.
-"""
+"""Pictures of samples: beside real data, and beside their nearest neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dalm.records.run import RunFolder
-from dalm.records.scoreboard import is_reference
-from dalm.report import curves, figures, images
+from dalm.records.scoreboard import NOT_FOR_THESE, is_reference, suits
+from dalm.report import figures, images, vectors
 from dalm.report.board import Board, Entry
 from dalm.report.figures import ACCENT, INK, SOFT, Array
 from dalm.report.markup import Html, absent, join, png, section, tag
@@ -19,6 +17,8 @@ from dalm.report.markup import Html, absent, join, png, section, tag
 Shown = Sequence[tuple[Entry, RunFolder]]
 
 WALL_WIDTH = 290  # CSS pixels of a model's samples
+CLOUD = 200
+"""Points of a cloud, at most."""
 STRIP_WIDTH = 400  # CSS pixels of a row of neighbours
 NEIGHBOURS = {
     "samples": "sample",
@@ -37,28 +37,28 @@ class Detail:
     frames: int
 
 
-def pictures(board: Board, detail: Detail) -> Html:
-    """Every section with pictures.
+def figure(picture: Html, *caption: object, plot: bool = False, wide: bool = False) -> Html:
+    """A captioned picture.
 
     Args:
-        board: the entries to show.
-        detail: how much of each.
+        picture: one.
+        *caption: what stands above it.
+        plot: whether it is a drawing.
+        wide: whether it needs much room.
     """
-    return join(
-        _samples(board, detail),
-        _neighbours(board.runs, detail),
-        _evolution(board.runs, detail),
-        _curves(board.runs),
-    )
-
-
-def _figure(picture: Html, *caption: object, plot: bool = False) -> Html:
-    kind = "plot" if plot else None
+    kind = " ".join(["plot"] * plot + ["wide"] * wide) or None
     return tag("figure", tag("figcaption", *caption), picture, class_=kind)
 
 
-def _grid(x: Array, run: RunFolder, across: int, alt: str) -> Html:
-    """Samples as an inline picture, `across` of them in a row."""
+def tiles(x: Array, run: RunFolder, across: int, alt: str) -> Html:
+    """Samples as an inline picture.
+
+    Args:
+        x: images (N, *shape).
+        run: whose they are.
+        across: how many stand in a row.
+        alt: what to read in its place.
+    """
     real = run.gallery.get("real")
     is_real_valued = real is not None and real.dtype.kind == "f"
     limits = images.limits_of(real) if real is not None and is_real_valued else None
@@ -73,9 +73,15 @@ def _grid(x: Array, run: RunFolder, across: int, alt: str) -> Html:
 # Real and generated
 
 
-def _samples(board: Board, detail: Detail) -> Html:
+def real_and_generated(board: Board, detail: Detail) -> Html:
+    """The section with samples beside real data.
+
+    Args:
+        board: the entries to show.
+        detail: how much of each.
+    """
     entries = [entry for entry in board.entries if entry.run or not is_reference(entry.row)]
-    walls = []
+    walls: list[Html] = []
     reasons = []
     real = None
     for entry in entries:
@@ -83,7 +89,7 @@ def _samples(board: Board, detail: Detail) -> Html:
         if run is None or len(run.gallery.get("samples", ())) == 0:
             reasons.append((entry.name, _why_no_samples(entry)))
             continue
-        walls.append(_wall(run, run.gallery["samples"], entry.name, detail, ACCENT))
+        walls += _walls(run, entry.name, detail)
         if real is None and len(run.gallery.get("real", ())):
             real = _wall(run, run.gallery["real"], "real, held out", detail, INK)
 
@@ -93,36 +99,76 @@ def _samples(board: Board, detail: Detail) -> Html:
         "Held-out real data first, then what each model draws. Nothing was picked: these are the "
         "first samples."
     )
-    wall = tag("div", *walls, class_="wall")
-    return section("Real and generated", lead, wall, absent("Not shown", reasons))
+    size = max((images.entries(run.spec) for _, run in board.runs), default=0)
+    wall = tag("div", *walls, class_="pairs" if size > 2 else "wall")
+    return section("Real and generated", lead + _key(size), wall, absent("Not shown", reasons))
+
+
+def _key(size: int) -> str:
+    """What the colours of drawings of vectors mean."""
+    if not size:
+        return ""
+    drawn = {
+        1: " the histogram of held-out real data, and over it a model's density, or a histogram of "
+        "its samples where it has none.",
+        2: " held-out real data in grey and samples over them, or a model's density.",
+    }
+    many = (
+        " held-out real data in grey and samples in orange: columns by themselves, and those three "
+        "in pairs that depend most on each other."
+    )
+    return f" Each drawing shows{drawn.get(size, many)}"
 
 
 def _why_no_samples(entry: Entry) -> str:
     if entry.run:
         return entry.run.absent.get("gallery", "its gallery.npz holds no samples")
+    if not suits(entry.row):
+        return NOT_FOR_THESE
     return "it failed" if entry.row.get("error") else "it has no run folder here"
 
 
+def _walls(run: RunFolder, name: str, detail: Detail) -> Iterator[Html]:
+    """What a model draws, and beside it what it expects or how dense it is, where it says so."""
+    yield _wall(run, run.gallery["samples"], name, detail, ACCENT)
+    means = run.gallery.get("means")
+    if means is not None and not images.entries(run.spec):
+        yield _wall(run, means, f"{name}, means", detail, ACCENT)
+    if "density" in run.gallery and images.is_points(run.spec):
+        yield figure(Html(vectors.density_map(run.gallery)), f"{name}, density", plot=True)
+
+
 def _wall(run: RunFolder, x: Array, name: str, detail: Detail, colour: str) -> Html:
-    if images.is_points(run.spec):
-        return _figure(_cloud(run, x, colour), name, plot=True)
+    if size := images.entries(run.spec):
+        drawing = Html(_vectors(run, x, size, colour))
+        return figure(drawing, name, plot=True, wide=size > 2)
 
     fitting = max(1, round(WALL_WIDTH / images.tile_width(run.spec)))
     across = max(1, min(fitting, int(detail.tiles**0.5)))
     shown = x[: min(detail.tiles, across**2)]
-    return _figure(_grid(shown, run, across, f"{len(shown)} samples: {name}"), name)
+    return figure(tiles(shown, run, across, f"{len(shown)} samples: {name}"), name)
 
 
-def _cloud(run: RunFolder, points: Array, colour: str) -> Html:
-    """Points over the real ones, whose extent sets the axes."""
-    real = run.gallery.get("real", points)
-    return Html(figures.scatter([(real, "o", SOFT), (points, "o", colour)], real))
+def _vectors(run: RunFolder, x: Array, size: int, colour: str) -> str:
+    """Vectors over the real ones, whose extent sets the axes."""
+    real = run.gallery.get("real", x)
+    if size == 1:
+        return vectors.curve(x, run.gallery, colour)
+    if size == 2:
+        return figures.scatter([(real[:CLOUD], "o", SOFT), (x[:CLOUD], "o", colour)], real)
+    return vectors.sheet(real, None if x is real else x)
 
 
 # Copied or created
 
 
-def _neighbours(shown: Shown, detail: Detail) -> Html:
+def copied_or_created(shown: Shown, detail: Detail) -> Html:
+    """The section with samples beside their neighbours.
+
+    Args:
+        shown: entries and their runs.
+        detail: how much of each.
+    """
     blocks = []
     for entry, run in shown:
         if all(len(run.gallery.get(part, ())) for part in NEIGHBOURS):
@@ -140,14 +186,17 @@ def _neighbours(shown: Shown, detail: Detail) -> Html:
 
 def _triplets(name: str, run: RunFolder, detail: Detail) -> Html:
     note = tag("small", _copies(run.gallery["samples"], run.gallery["nearest_train"]))
-    if images.is_points(run.spec):
-        return _figure(_linked(run), name, " ", note, plot=True)
+    size = images.entries(run.spec)
+    if size == 1:
+        return figure(Html(), name, " ", note)
+    if size:
+        return figure(_linked(run), name, " ", note, plot=True)
 
     cells = []
     for part, label in NEIGHBOURS.items():
         strip = _strip(run.gallery[part], run, detail, f"{label}: {name}")
         cells += [tag("span", label), strip]
-    return _figure(tag("div", *cells, class_="triplets"), name, " ", note)
+    return figure(tag("div", *cells, class_="triplets"), name, " ", note)
 
 
 def _copies(samples: Array, nearest: Array) -> str:
@@ -162,97 +211,24 @@ def _copies(samples: Array, nearest: Array) -> str:
 def _strip(x: Array, run: RunFolder, detail: Detail, alt: str) -> Html:
     fitting = max(2, STRIP_WIDTH // images.tile_width(run.spec))
     count = min(detail.triplets, fitting)
-    return _grid(x[:count], run, count, alt)
+    return tiles(x[:count], run, count, alt)
 
 
 def _linked(run: RunFolder) -> Html:
-    """Points joined with their neighbours."""
-    sample = run.gallery["samples"]
-    train = run.gallery["nearest_train"]
+    """Points joined with their neighbours, of longer vectors in two of their columns."""
     heldout = run.gallery["nearest_heldout"]
+    two = plane(run.gallery.get("real", heldout))
+    count = len(heldout)
+    sample, train, heldout = (
+        run.gallery[part][:count, two] for part in ("samples", "nearest_train", "nearest_heldout")
+    )
     layers = [(sample, "o", ACCENT), (train, "x", INK), (heldout, "s", SOFT)]
     drawing = figures.scatter(layers, heldout, [(sample, train), (sample, heldout)])
-    key = tag("p", "● sample, × nearest training, □ nearest held-out", class_="key")
+    seen = f"; columns {two[0]} and {two[1]}" if images.entries(run.spec) > 2 else ""
+    key = tag("p", f"● sample, × nearest training, □ nearest held-out{seen}", class_="key")
     return join(Html(drawing), key)
 
 
-# As they learned
-
-
-def _evolution(shown: Shown, detail: Detail) -> Html:
-    blocks = []
-    reasons = []
-    for entry, run in shown:
-        if run.snapshots:
-            frames = tag("div", *_frames(run, detail), class_="frames")
-            blocks.append(join(tag("h3", entry.name), frames))
-        elif not is_reference(entry.row):
-            reasons.append((entry.name, run.absent["snapshots"]))
-    if not blocks:
-        return Html()
-
-    lead = "The same noise, pushed through the model as it learned. Sudden sameness is collapse."
-    return section("As they learned", lead, *blocks, absent("Not shown", reasons))
-
-
-def _frames(run: RunFolder, detail: Detail) -> list[Html]:
-    is_plot = images.is_points(run.spec)
-    kind = "plot" if is_plot else None
-    places = _spread(len(run.snapshots), detail.frames)
-    # Points without real ones behind them share the axes of the last frame.
-    behind = run.gallery.get("real", run.snapshots[-1][1])
-
-    frames = []
-    for step, x in [run.snapshots[place] for place in places]:
-        if is_plot:
-            layers = [(behind, "o", SOFT), (x, "o", ACCENT)]
-            picture = Html(figures.scatter(layers, behind))
-        else:
-            picture = _grid(np.asarray(x[:9]), run, 3, f"samples at step {step}")
-        caption = tag("figcaption", f"step {step:,}")
-        frames.append(tag("figure", picture, caption, class_=kind))
-    return frames
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Places of some of `count` snapshots, at most so many: the first, the last, and more from the
-    start, where samples change most.
-
-    >>> _spread(20, 6)
-    [0, 1, 2, 5, 10, 19]
-    """
-    steps = np.geomspace(1, count, max(1, min(most, count)))
-    return sorted({round(step) - 1 for step in steps} | {count - 1})
-
-
-# Loss curves
-
-
-def _curves(shown: Shown) -> Html:
-    blocks = []
-    reasons = []
-    for entry, run in shown:
-        if "log" not in run.absent:
-            drawing = Html(curves.losses(run.log))
-            blocks.append(_figure(drawing, entry.name, _players(run), plot=True))
-        elif not is_reference(entry.row):
-            reasons.append((entry.name, run.absent["log"]))
-    if not blocks:
-        return Html()
-
-    lead = (
-        "Against training steps. Losses of different families are not comparable; the shape of "
-        "each curve is what to look at."
-    )
-    wall = tag("div", *blocks, class_="curves")
-    return section("Loss curves", lead, wall, absent("Not shown", reasons))
-
-
-def _players(run: RunFolder) -> Html:
-    """Whose losses they are, where there are several."""
-    names = curves.players(run.log)
-    if len(names) < 2:
-        return Html()
-
-    named = "" if names[0].isdigit() else f": {', '.join(names)}"
-    return join(" ", tag("small", f"one line for each player{named}"))
+def plane(real: Array) -> list[int]:
+    """The two columns in which vectors are drawn."""
+    return [0, 1] if real.shape[1] == 2 else vectors.leading(real)[:2]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dalm.errors import DalmError
 from dalm.records.files import write
 from dalm.report.figures import Array, scatter_png
+from dalm.report.vectors import sheet_png
 
 Limits = tuple[float, float]
 Spec = Mapping[str, Any]
@@ -20,13 +21,25 @@ Pixels = NDArray[np.uint8]
 
 LONGEST_SIDE = 64
 """Pixels of an image: it is shown about 50 wide, and more would only make the page heavy."""
+GRID_WIDTH = 560
+"""Pixels of a picture of samples, about, where they are fewer: a person sees them at once."""
 SHOWN_WIDTH = 48
 """CSS pixels of an image on the page, about."""
 
 
 def is_points(spec: Spec) -> bool:
     """Whether data of this Spec are points in the plane."""
-    return list(spec.get("shape", ())) == [2]
+    return entries(spec) == 2
+
+
+def entries(spec: Spec) -> int:
+    """How many numbers a vector has; 0 of what is drawn as a picture.
+
+    >>> entries({"shape": [13]}), entries({"shape": [1, 8, 8]})
+    (13, 0)
+    """
+    shape = list(spec.get("shape", ()))
+    return int(shape[0]) if len(shape) == 1 else 0
 
 
 def native_width(spec: Spec) -> int:
@@ -91,7 +104,7 @@ def to_images(x: Array, spec: Spec, limits: Limits | None = None) -> Pixels:
     return np.moveaxis(planes[:, :channels], 1, -1)
 
 
-def grid(x: Array, spec: Spec, columns: int, limits: Limits | None = None) -> bytes:
+def grid(x: Array, spec: Spec, columns: int, limits: Limits | None = None, width: int = 0) -> bytes:
     """Images in rows, one transparent pixel apart, as PNG bytes.
 
     Args:
@@ -99,23 +112,25 @@ def grid(x: Array, spec: Spec, columns: int, limits: Limits | None = None) -> by
         spec: `shape` and `levels`.
         columns: images in a row.
         limits: for real data, the values shown black and white; by default the range of `x`.
+        width: pixels that the whole has at least: each becomes a square of them.
     """
     images = _shrunk(to_images(x, spec, limits))
-    count, height, width, channels = images.shape
+    count, height, across, channels = images.shape
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
 
     # The last channel is opacity.
-    size = (rows * (height + 1) - 1, columns * (width + 1) - 1, channels + 1)
+    size = (rows * (height + 1) - 1, columns * (across + 1) - 1, channels + 1)
     sheet = np.zeros(size, np.uint8)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         top = row * (height + 1)
-        left = column * (width + 1)
-        tile = sheet[top : top + height, left : left + width]
+        left = column * (across + 1)
+        tile = sheet[top : top + height, left : left + across]
         tile[..., :-1] = image
         tile[..., -1] = 255
-    return _png(sheet)
+    times = max(1, round(width / sheet.shape[1]))
+    return _png(sheet.repeat(times, 0).repeat(times, 1))
 
 
 def _shrunk(images: Pixels) -> Pixels:
@@ -144,7 +159,8 @@ def _png(pixels: Pixels) -> bytes:
 
 
 def save_grid(x: Array, path: Path | str, spec: Spec) -> None:
-    """Save samples as one PNG picture: a grid of images, or a scatter plot of points in the plane.
+    """Save samples as one PNG picture: a grid of images, a scatter plot of points in the plane, or
+    the columns of longer vectors.
 
     Args:
         x: samples (N, *shape), N ≥ 1.
@@ -161,7 +177,15 @@ def save_grid(x: Array, path: Path | str, spec: Spec) -> None:
             f"have shape {x.shape}"
         )
 
-    picture = scatter_png(x) if is_points(spec) else grid(x, spec, round(len(x) ** 0.5))
+    picture = _picture(x, spec)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     write(target, picture)
+
+
+def _picture(x: Array, spec: Spec) -> bytes:
+    if is_points(spec):
+        return scatter_png(x)
+    if entries(spec):
+        return sheet_png(x)
+    return grid(x, spec, round(len(x) ** 0.5), width=GRID_WIDTH)

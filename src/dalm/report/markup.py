@@ -8,7 +8,7 @@ from html import escape
 
 from dalm.report.facts import listing
 
-VOID = ("img", "meta")  # elements without an end tag
+VOID = ("img", "input", "meta")  # elements without an end tag
 
 
 class Html(str):

@@ -13,7 +13,8 @@ from dalm.errors import DalmError
 from dalm.records.files import write
 from dalm.records.scoreboard import is_reference
 from dalm.report.board import Board, Check, read_board, unchecked
-from dalm.report.gallery import Detail, pictures
+from dalm.report.gallery import Detail, copied_or_created, real_and_generated
+from dalm.report.history import evolution, loss_curves
 from dalm.report.markup import Html, join, section, tag
 from dalm.report.proofs import proofs
 from dalm.report.score import Row
@@ -79,7 +80,10 @@ def _page(board: Board, detail: Detail) -> Html:
         _header(board, data),
         scoreboard(board),
         proofs(board),
-        pictures(board, detail),
+        real_and_generated(board, detail),
+        copied_or_created(board.runs, detail),
+        evolution(board.runs, detail),
+        loss_curves(board.runs),
         meaning(board),
         _splits(board),
     )

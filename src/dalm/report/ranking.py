@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dalm.records.score import score_records
-from dalm.records.scoreboard import is_reference
+from dalm.records.scoreboard import held_out_reference, is_reference
 from dalm.report.paired import Difference, difference, holm
 from dalm.report.score import (
     LIKELIHOODS,
+    Record,
     Row,
     badness,
     flags,
@@ -27,6 +28,7 @@ from dalm.report.score import (
     number,
     overlap,
     record,
+    shown,
     tightest,
 )
 
@@ -203,29 +205,67 @@ def _seeds_cross(first: Row, row: Row, of: Callable[[Row], str]) -> bool:
 def best(rows: Sequence[Row], metric: str) -> list[int]:
     """Where in the rows the best on a metric stand: what a table shows in bold.
 
-    The best density stands in the column of its tightest likelihood. Nothing is best where one row
-    competes alone, nor on figures that no validation data chose while others were chosen so.
+    Nothing is best where one row competes alone, where the metric is blind to noise, where the
+    figure cannot be told from that of real data or is beyond it, nor on figures that no validation
+    data chose while others were chosen so.
+
+    Args:
+        rows: of a scoreboard, references among them.
+        metric: name of the measure; all likelihoods are ranked together, under the first's name.
+    """
+    if metric == LIKELIHOODS[0]:
+        rankings = [rank_densities(rows), rank_densities(rows, ["estimate"])]
+    else:
+        rankings = [] if blind(rows, metric) else [rank(rows, metric)]
+    winners = [row for ranking in rankings for row in _winners(ranking, rows)]
+    return [place for place, row in enumerate(rows) if any(row is winner for winner in winners)]
+
+
+def _winners(ranking: Ranking, rows: Sequence[Row]) -> list[Row]:
+    if len(ranking.rows) < 2 or (ranking.split == "test" and _has_validation(rows)):
+        return []
+    metric = ranking.metric
+    scores = [record(row, shown(row, metric), ranking.split) for row in ranking.rows]
+    tied = [
+        row
+        for row, score in zip(ranking.rows, scores, strict=True)
+        if badness(score) == badness(scores[0])
+    ]
+    real = record(held_out_reference(rows) or {}, metric)
+    return [row for row in tied if not as_real(record(row, metric), real)]
+
+
+def as_real(score: Record | None, real: Record | None) -> bool:
+    """Whether a figure lies within noise of that of real data, or is better than it: then it says
+    no more than that, and ranks nothing.
+
+    Args:
+        score: of a model.
+        real: of held-out real data, on the same measure.
+
+    >>> real = {"value": 0.1, "low": 0.0, "high": 0.2, "direction": "lower"}
+    >>> as_real({"value": 0.3, "low": 0.15, "high": 0.45, "direction": "lower"}, real)
+    True
+    >>> as_real({"value": 0.3, "low": 0.25, "high": 0.35, "direction": "lower"}, real)
+    False
+    """
+    if number(score) is None or number(real) is None:
+        return False
+    return overlap(score, real) or badness(score) <= badness(real)
+
+
+def blind(rows: Sequence[Row], metric: str) -> bool:
+    """Whether a measure by which models are chosen does not tell noise from real data here, so that
+    it ranks nothing.
 
     Args:
         rows: of a scoreboard.
         metric: name of the measure.
     """
-    if metric in LIKELIHOODS:
-        rankings = [rank_densities(rows), rank_densities(rows, ["estimate"])]
-    else:
-        rankings = [rank(rows, metric)]
-    winners = [row for ranking in rankings for row in _winners(ranking, metric, rows)]
-    return [place for place, row in enumerate(rows) if any(row is winner for winner in winners)]
-
-
-def _winners(ranking: Ranking, metric: str, rows: Sequence[Row]) -> list[Row]:
-    if len(ranking.rows) < 2 or (ranking.split == "test" and _has_validation(rows)):
-        return []
-    of = tightest if metric in LIKELIHOODS else lambda _: metric
-    first = ranking.rows[0]
-    least = badness(record(first, of(first), ranking.split))
-    tied = [row for row in ranking.rows if badness(record(row, of(row), ranking.split)) == least]
-    return [row for row in tied if of(row) == metric]
+    noise = next((row for row in rows if is_reference(row) and row.get("family") == "noise"), {})
+    real = held_out_reference(rows) or {}
+    chooses = any(record(row, metric, "val") for row in rows)
+    return chooses and as_real(record(noise, metric), record(real, metric))
 
 
 def _has_validation(rows: Sequence[Row]) -> bool:

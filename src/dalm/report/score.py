@@ -255,6 +255,16 @@ def tightest(row: Row) -> str:
     return LIKELIHOODS[0]
 
 
+def shown(row: Row, metric: str) -> str:
+    """The measure whose figure stands in a column: among likelihoods a row's tightest.
+
+    Args:
+        row: of a scoreboard.
+        metric: of the column.
+    """
+    return tightest(row) if metric == LIKELIHOODS[0] else metric
+
+
 def flags(row: Row) -> dict[str, str]:
     """The alarms a row raises, by metric.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dalm.records.score import score_records
-from dalm.records.scoreboard import is_reference
+from dalm.records.scoreboard import NOT_FOR_THESE, is_reference, suited_first, suits
 from dalm.report.board import Board
 from dalm.report.claims import checked
-from dalm.report.facts import words
+from dalm.report.facts import need, words
 from dalm.report.markup import Html, absent, section, tag
-from dalm.report.ranking import best
+from dalm.report.ranking import best, blind
 from dalm.report.score import (
     DOUBT,
+    LIKELIHOODS,
     Row,
     arrow,
     columns,
@@ -24,16 +25,21 @@ from dalm.report.score import (
     phrase,
     record,
     seeds_phrase,
+    shown,
     title,
 )
 
-COSTS = {"parameters": "parameters", "seconds": "seconds to fit", "samples_per_second": "samples/s"}
+COSTS = {"seconds": "seconds to fit", "parameters": "parameters", "samples_per_second": "samples/s"}
+FIRST = ("bits_per_dim", "proven", "frechet", "precision", "coverage", "c2st", "copying", "seconds")
+"""The columns that are there at once; the others are folded until they are asked for."""
 LEAD = (
     "On test data; ± is half of a 95 % interval, were samples and test rows drawn anew and the "
     "fitted model the same. Bold is the model that validation data choose, each by its tightest "
     "likelihood: its figure on test data had no part in that. A bound ranks among exact values, "
-    "for the true value is at most this, and a model that copies does not compete on samples."
+    "for the true value is at most this, and a model that copies does not compete on samples. "
+    "Nothing is bold that cannot be told from real data, or is beyond what they reach."
 )
+BLIND = "blind here: noise passes"
 TIED = "\u00a0"
 """A space that does not break: an arrow stays with its word."""
 
@@ -41,21 +47,42 @@ TIED = "\u00a0"
 def scoreboard(board: Board) -> Html:
     """The section with the table, models above and references below."""
     rows = board.rows
-    models = [row for row in rows if not is_reference(row)]
-    references = [row for row in rows if is_reference(row)]
-    metrics = columns(rows)
+    metrics = [metric for metric in columns(rows) if metric not in LIKELIHOODS[1:]]
+    names = [*metrics, *COSTS]
+    ordered = sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
-    heads = [tag("th", "model", scope="col")]
-    heads += [_head(rows, metric) for metric in metrics]
-    heads += [tag("th", cost, scope="col") for cost in COSTS.values()]
-    bodies = [_body(models, metrics)]
-    if references:
-        bodies.append(_reference_body(references, metrics, len(heads)))
-
-    table = tag("table", tag("thead", tag("tr", *heads)), *bodies, class_="sortable")
+    heads = [tag("th", "model", scope="col"), *(_head(rows, name) for name in ordered)]
+    table = tag(
+        "table", tag("thead", tag("tr", *heads)), *_bodies(rows, ordered), class_="sortable"
+    )
+    folded = [name for name in ordered if name not in FIRST]
     lead = LEAD + _counted(rows)
     scrolling = tag("div", table, class_="scroll")
-    return section("Scoreboard", lead, scrolling, _gaps(board, metrics))
+    return section("Scoreboard", lead, *_switch(rows, folded), scrolling, _gaps(board, metrics))
+
+
+def _switch(rows: Sequence[Row], folded: Sequence[str]) -> Iterator[Html]:
+    """What unfolds the rest of the columns; it works without scripts."""
+    if folded:
+        names = ", ".join(COSTS.get(name) or title(rows, name) for name in folded)
+        yield tag("input", type="checkbox", id="all-columns", class_="switch")
+        yield tag("label", "all columns", tag("small", f" with {names}"), for_="all-columns")
+
+
+def _bodies(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Html]:
+    winners = {name: best(rows, name) for name in names}
+    models = suited_first([row for row in rows if not is_reference(row)])
+    references = [row for row in rows if is_reference(row)]
+    winning = {
+        id(row): [name for name in names if place in winners[name]]
+        for place, row in enumerate(rows)
+    }
+    yield tag("tbody", *(_row(row, names, winning[id(row)]) for row in models))
+    if references:
+        heading = tag("th", "For reference", scope="colgroup")
+        group = tag("tr", heading, tag("td", colspan=len(names)), class_="group")
+        lines = [_row(row, names, []) for row in references]
+        yield tag("tbody", group, *lines, class_="reference")
 
 
 def _counted(rows: Sequence[Row]) -> str:
@@ -71,65 +98,62 @@ def _is_doubted(row: Row) -> bool:
     return any(score.get("unreliable") for score in score_records(row))
 
 
-def _body(models: Sequence[Row], metrics: Sequence[str]) -> Html:
-    winners = {metric: best(models, metric) for metric in metrics}
-    lines = []
-    for place, row in enumerate(models):
-        winning = [metric for metric in metrics if place in winners[metric]]
-        lines.append(_row(row, metrics, winning))
-    return tag("tbody", *lines)
+def _head(rows: Sequence[Row], name: str) -> Html:
+    if name in COSTS:
+        return tag("th", COSTS[name], scope="col", class_=_fold(name))
+    unit = detail(rows, name, "unit")
+    way = arrow(detail(rows, name, "direction")).replace(" ", TIED)
+    what = title(rows, name)
+    small = tag("small", unit) if unit and unit not in what else ""
+    sight = tag("small", BLIND, class_="blind") if blind(rows, name) else ""
+    return tag("th", f"{what}{TIED}{way}".strip(), small, sight, scope="col", class_=_fold(name))
 
 
-def _reference_body(references: Sequence[Row], metrics: Sequence[str], width: int) -> Html:
-    heading = tag("th", "For reference", scope="colgroup")
-    group = tag("tr", heading, tag("td", colspan=width - 1), class_="group")
-    lines = [_row(row, metrics, []) for row in references]
-    return tag("tbody", group, *lines, class_="reference")
+def _fold(name: str) -> str | None:
+    return None if name in FIRST else "folded"
 
 
-def _head(rows: Sequence[Row], metric: str) -> Html:
-    unit = detail(rows, metric, "unit")
-    way = arrow(detail(rows, metric, "direction")).replace(" ", TIED)
-    name = title(rows, metric)
-    small = tag("small", unit) if unit and unit not in name else ""
-    return tag("th", f"{name}{TIED}{way}".strip(), small, scope="col")
-
-
-def _row(row: Row, metrics: Sequence[str], winning: Sequence[str]) -> Html:
+def _row(row: Row, names: Sequence[str], winning: Sequence[str]) -> Html:
     head = _row_head(row)
     if row.get("error"):
-        reason = tag("span", f"failed: {row['error']}")
-        width = len(metrics) + len(COSTS)
-        return tag("tr", head, tag("td", reason, colspan=width, class_="failed"))
-
-    cells = [_cell(row, metric, metric in winning) for metric in metrics]
-    costs = [tag("td", compact(row.get(key)), data_value=row.get(key)) for key in COSTS]
-    return tag("tr", head, *cells, *costs)
+        said = f"failed: {row['error']}" if suits(row) else f"{NOT_FOR_THESE}: {need(row)}"
+        cell = tag("td", tag("span", said), colspan=len(names), class_="failed")
+        return tag("tr", head, cell)
+    return tag("tr", head, *(_cell(row, name, name in winning) for name in names))
 
 
 def _row_head(row: Row) -> Html:
-    alarms = ", ".join(flags(row).values())
-    mark = tag("span", " ⚑", class_="mark", title=alarms) if alarms else ""
+    alarms = ", ".join(dict.fromkeys(flags(row).values()))
     named_otherwise = row.get("family") != row.get("name") and not is_reference(row)
     family = row.get("family") if named_otherwise else None
     small = tag("small", family) if family else ""
-    return tag("th", row.get("name", "unnamed"), mark, small, scope="row")
+    raised = tag("small", f"⚑ {alarms}", class_="alarms") if alarms else ""
+    return tag("th", row.get("name", "unnamed"), small, raised, scope="row")
 
 
-def _cell(row: Row, metric: str, bold: bool) -> Html:
-    score = record(row, metric)
+def _cell(row: Row, name: str, bold: bool) -> Html:
+    said = COSTS.get(name) or title([row], name)
+    if name in COSTS:
+        figure = row.get(name)
+        about = {"data_value": figure, "data_name": said, "class_": _fold(name)}
+        return tag("td", compact(figure), **about)
+    own = shown(row, name)
+    about = {"data_value": number(record(row, own)), "data_name": said, "class_": _fold(name)}
+    return tag("td", *_figure(row, own, bold), title=_interval(row, own), **about)
+
+
+def _figure(row: Row, metric: str, bold: bool) -> Iterator[object]:
+    """A figure, its interval and what speaks for it, its range between seeds, and its alarm."""
     middle, _, half = phrase(row, metric).partition(" ± ")
-    kind = ", ".join(filter(None, [label(row, metric), checked(row, metric)])) if score else ""
-    width = f"± {half} " if half else ""
-    flag = flags(row).get(metric)
-    spread = seeds_phrase(row, metric)
-    parts = [
-        tag("b", middle) if bold else middle,
-        tag("small", " ", width, kind) if width or kind else "",
-        tag("small", f"seeds {spread}") if spread else "",
-        tag("span", f"⚑ {flag}", class_="flag") if flag else "",
-    ]
-    return tag("td", *parts, data_value=number(score), title=_interval(row, metric))
+    yield tag("b", middle) if bold else middle
+    said = [label(row, metric), checked(row, metric)] if record(row, metric) else []
+    kind = ", ".join(filter(None, said))
+    if half or kind:
+        yield tag("small", " ", f"± {half} " if half else "", kind)
+    if spread := seeds_phrase(row, metric):
+        yield tag("small", f"seeds {spread}")
+    if flag := flags(row).get(metric):
+        yield tag("span", " ⚑", class_="flag", title=flag)
 
 
 def _interval(row: Row, metric: str) -> str | None:

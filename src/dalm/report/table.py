@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dalm.records.score import score_records
-from dalm.records.scoreboard import is_reference
+from dalm.records.scoreboard import NOT_FOR_THESE, is_reference, suited_first, suits
+from dalm.report.facts import name
 from dalm.report.ranking import best
 from dalm.report.score import (
-    LIKELIHOODS,
     Row,
     arrow,
     compact,
@@ -21,7 +21,7 @@ from dalm.report.score import (
     phrase,
     record,
     seeds_phrase,
-    tightest,
+    shown,
     title,
 )
 
@@ -56,30 +56,30 @@ def terminal_table(rows: Sequence[Row], width: int = 120) -> Table:
     console = Console(width=1000)
     left_out = list[str]()
     scored = [metric for metric in SHOWN if any(record(row, metric) for row in rows)]
-    shown = scored or list(SHOWN)
-    table = _table(rows, shown, left_out)
+    columns = scored or list(SHOWN)
+    table = _table(rows, columns, left_out)
     for metric in SPARED:
         if Measurement.get(console, console.options, table).maximum <= width:
             break
-        if metric in shown:
-            shown.remove(metric)
+        if metric in columns:
+            columns.remove(metric)
             left_out.append(title(rows, metric))
-            table = _table(rows, shown, left_out)
+            table = _table(rows, columns, left_out)
     return table
 
 
-def _table(rows: Sequence[Row], shown: Sequence[str], left_out: Sequence[str]) -> Table:
-    models = [row for row in rows if not is_reference(row)]
+def _table(rows: Sequence[Row], columns: Sequence[str], left_out: Sequence[str]) -> Table:
+    models = suited_first([row for row in rows if not is_reference(row)])
     references = [row for row in rows if is_reference(row)]
     ordered = models + references
-    winners = {metric: _best(ordered, metric) for metric in shown}
+    winners = {metric: best(ordered, metric) for metric in columns}
 
-    table = _headed(rows, shown)
+    table = _headed(rows, columns)
     table.caption = _caption(rows, left_out)
     for place, row in enumerate(ordered):
         table.add_row(
             _name(row),
-            *(_cell(row, metric, place in winners[metric]) for metric in shown),
+            *(_cell(row, metric, place in winners[metric]) for metric in columns),
             compact(row.get("seconds")),
             style="dim" if is_reference(row) else "",
             end_section=bool(references) and place + 1 == len(models),
@@ -87,7 +87,7 @@ def _table(rows: Sequence[Row], shown: Sequence[str], left_out: Sequence[str]) -
     return table
 
 
-def _headed(rows: Sequence[Row], shown: Sequence[str]) -> Table:
+def _headed(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -99,8 +99,8 @@ def _headed(rows: Sequence[Row], shown: Sequence[str]) -> Table:
         caption_justify="left",
         caption_style="",
     )
-    table.add_column("model", no_wrap=True, max_width=18)
-    for metric in shown:
+    table.add_column("model", no_wrap=True, max_width=20)
+    for metric in columns:
         way = arrow(detail(rows, metric, "direction"))
         table.add_column(f"{title(rows, metric)} {way}".strip(), justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
@@ -111,7 +111,7 @@ def _name(row: Row) -> Text:
     from rich.text import Text
 
     flag = " ⚑" if flags(row) else ""
-    mark = " ✗" if row.get("error") else flag
+    mark = " ✗" if row.get("error") and suits(row) else flag
     return Text(str(row.get("name", "unnamed"))) + Text(mark, style="bold red")
 
 
@@ -119,15 +119,16 @@ def _cell(row: Row, metric: str, bold: bool) -> Text:
     from rich.text import Text
 
     if row.get("error"):
-        return Text("failed" if metric == SHOWN[0] else "", style="red")
+        said, style = ("failed", "red") if suits(row) else (NOT_FOR_THESE, "dim")
+        return Text(said if metric == SHOWN[0] else "", style=style)
     if not score_records(row):
         return Text("…", style="dim")
 
-    shown = _shown(row, metric)
-    figure = phrase(row, shown, most=3).replace(" ± ", "±")
+    own = shown(row, metric)
+    figure = phrase(row, own, most=3).replace(" ± ", "±")
     cell = Text(figure, style="bold" if bold else "")
-    kind = label(row, shown) if record(row, shown) else ""
-    spread = seeds_phrase(row, shown, most=3) if metric in SPREAD else ""
+    kind = label(row, own) if record(row, own) else ""
+    spread = seeds_phrase(row, own, most=3) if metric in SPREAD else ""
     if kind:
         cell.append(f" {kind}", style="not bold dim")
     if spread:
@@ -137,25 +138,15 @@ def _cell(row: Row, metric: str, bold: bool) -> Text:
     return cell
 
 
-def _best(rows: Sequence[Row], metric: str) -> list[int]:
-    """Places of the best rows in a column."""
-    metrics = LIKELIHOODS if metric == LIKELIHOODS[0] else (metric,)
-    return [place for one in metrics for place in best(rows, one)]
-
-
-def _shown(row: Row, metric: str) -> str:
-    """The measure whose figure stands in a column: of likelihoods the tightest."""
-    return tightest(row) if metric == LIKELIHOODS[0] else metric
-
-
 def _caption(rows: Sequence[Row], left_out: Sequence[str]) -> Text:
     from rich.text import Text
 
-    lines = [f"✗ {row.get('name')}: {row['error']}" for row in rows if row.get("error")]
+    failed = [row for row in rows if row.get("error")]
+    lines = [f"✗ {name(row)}: {row['error']}" for row in failed if suits(row)]
     for row in rows:
         if not is_reference(row):
             for metric, word in flags(row).items():
-                lines.append(f"⚑ {row.get('name')}: {word} ({title(rows, metric)})")
+                lines.append(f"⚑ {name(row)}: {word} ({title(rows, metric)})")
     if any(row.get("seeds") for row in rows):
         lines.append("± from the test data; [from–to] between seeds.")
     if left_out:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dalm.records.score import score_records
-from dalm.records.scoreboard import held_out_reference, is_reference
+from dalm.records.scoreboard import held_out_reference, is_reference, suits
 from dalm.report.claims import claims
-from dalm.report.facts import listing, name
-from dalm.report.ranking import rank, rank_densities
+from dalm.report.facts import listing, name, need
+from dalm.report.ranking import blind, rank, rank_densities
 from dalm.report.score import (
     Finding,
     Row,
     badness,
+    columns,
     copies,
     flags,
     label,
@@ -45,6 +46,7 @@ def verdict(rows: Sequence[Row], warnings: Sequence[str] = ()) -> list[Finding]:
         claims,
         _below_par,
         best_samples,
+        _blind,
         _silent,
         _failed,
     )
@@ -165,6 +167,15 @@ def _doubts(rows: Sequence[Row]) -> Iterator[Finding]:
             yield "Unreliable interval", f"{name(row)}: {density_phrase(row)} bits/dim: {why}."
 
 
+def _blind(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Measures that do not tell noise from real data here."""
+    metrics = [metric for metric in columns(rows) if blind(rows, metric)]
+    if metrics:
+        names = listing([title(rows, metric) for metric in metrics])
+        verb, ranks = ("does", "ranks") if len(metrics) == 1 else ("do", "rank")
+        yield "Blind here", f"{names} {verb} not tell noise from real data, and {ranks} nothing."
+
+
 def _silent(rows: Sequence[Row]) -> Iterator[Finding]:
     silent = [name(row) for row in rows if _is_silent(row)]
     if silent:
@@ -181,7 +192,9 @@ def _is_silent(row: Row) -> bool:
 
 def _failed(rows: Sequence[Row]) -> Iterator[Finding]:
     for row in rows:
-        if row.get("error"):
+        if row.get("error") and not suits(row):
+            yield "Not for these data", f"{name(row)}: {need(row)}."
+        elif row.get("error"):
             yield "Failed", f"{name(row)}: {str(row['error']).rstrip('.')}."
         for fit in row.get("seeds") or []:
             if fit.get("error"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dalm.records.scoreboard import held_out_reference
 from dalm.report.facts import listing, name
 from dalm.report.paired import Difference
-from dalm.report.ranking import Ranking, rank, rank_densities, separates
+from dalm.report.ranking import Ranking, blind, rank, rank_densities, separates
 from dalm.report.score import (
     Finding,
     Row,
@@ -19,6 +19,7 @@ from dalm.report.score import (
     record,
     seeds_phrase,
     tightest,
+    title,
     value,
 )
 
@@ -121,16 +122,24 @@ SAMPLE_METRICS = {
 
 
 def best_samples(rows: Sequence[Row]) -> Iterator[Finding]:
-    """By the first measure that separates the models; else by the Fréchet distance."""
-    measures = [rank(rows, metric) for metric in SAMPLE_METRICS]
-    ranking = next(filter(separates, measures), measures[1])
-    if not ranking.rows:
-        return
+    """By the first measure that sees here and separates the models, if any does."""
+    measures = [rank(rows, metric) for metric in SAMPLE_METRICS if not blind(rows, metric)]
+    measures = [ranking for ranking in measures if ranking.rows]
+    alone = [ranking for ranking in measures if len(ranking.rows) == 1]
+    ranking = next(filter(separates, measures), next(iter(alone), None))
+    if ranking:
+        yield _heading("samples", ranking), _sampled(ranking, rows)
+    elif measures:
+        names = listing([title(rows, one.metric) for one in measures])
+        yield "Samples", f"No measure tells the models apart: {names}."
 
+
+def _sampled(ranking: Ranking, rows: Sequence[Row]) -> str:
+    """Whose samples are best, and what real data score."""
     first = ranking.rows[0]
     score = f"{SAMPLE_METRICS[ranking.metric]} {phrase(first, ranking.metric)}"
     sentences = f"{name(first)}: {score}.{_chosen(ranking)}{_certainty(ranking)}"
     real = held_out_reference(rows)
     if real and number(record(real, ranking.metric)) is not None:
         sentences += f" Held-out real data score {phrase(real, ranking.metric)}."
-    yield _heading("samples", ranking), sentences
+    return sentences

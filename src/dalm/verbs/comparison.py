@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from dalm.codec import extra
 from dalm.core import Estimator, Generative
 from dalm.data import Data
 from dalm.errors import DalmError
-from dalm.models import FAMILIES, REFERENCES, Copycat
+from dalm.models import Copycat
 from dalm.records import Json, read_scores, score_records, write_scoreboard
 from dalm.train import Diverged, FitOptions
 from dalm.train import fit as train
 from dalm.train.options import resolve
 from dalm.verbs.boards import new_board, rows_there
 from dalm.verbs.codecs import codecs
+from dalm.verbs.entrants import REFERENCE_ENTRANTS, Entrant, competitors
 from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
-from dalm.verbs.models import family_of, make
+from dalm.verbs.models import make
 from dalm.verbs.pages import report
 from dalm.verbs.proof import prove as prove_run
 from dalm.verbs.remaining import Remaining, Watch
@@ -30,36 +31,6 @@ from dalm.verbs.sizes import seconds_for
 
 COSTS = ("likelihood", "seconds", "parameters", "samples_per_second")
 """What a row repeats of its run beside the scores."""
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """Who gets a row.
-
-    Args:
-        name: of the row, and with hyphens of its run's folder.
-        family: what is fitted.
-        kind: whether it competes or is there to compare with.
-        learn_from: the split that it is fitted to.
-        options: of the family.
-    """
-
-    name: str
-    family: type[Generative]
-    kind: Literal["model", "reference"] = "model"
-    learn_from: Literal["train", "val"] = "train"
-    options: Mapping[str, float] = field(default_factory=dict)
-
-
-REFERENCE_ENTRANTS = (
-    Entrant("held-out real data", Copycat, "reference", "val"),
-    *(Entrant(family.family, family, "reference") for family in REFERENCES),
-    Entrant("noisy copycat", Copycat, "reference", options={"noise": 0.05}),
-    Entrant("collapsed copycat", Copycat, "reference", options={"share": 0.1}),
-)
-"""The reference rows. Held-out real data are a copycat of the validation split; the last two show
-whether alarms work on these data.
-"""
 
 
 @dataclass(frozen=True)
@@ -133,7 +104,7 @@ def compare(
     _check_seeds(seeds)
     loaded = data_of(data, values["data"])
     _check_classes(loaded, conditional)
-    entrants = [*_models(families), *REFERENCE_ENTRANTS]
+    entrants = [*competitors(families), *REFERENCE_ENTRANTS]
     budget = _training(values["train"], loaded)
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
     board = new_board(loaded, budget, conditional)
@@ -184,16 +155,6 @@ def _check_classes(data: Data, conditional: bool) -> None:
         )
 
 
-def _models(names: Sequence[str] | None) -> list[Entrant]:
-    """The families asked for, each once; references have their rows anyway."""
-    families = [family_of(name) for name in names] if names else FAMILIES
-    return [
-        Entrant(family.family, family)
-        for family in dict.fromkeys(families)
-        if family not in REFERENCES
-    ]
-
-
 def _training(values: Mapping[str, Any], data: Data) -> FitOptions:
     """The options of training that all rows share, checked before the first one."""
     training = resolve(FitOptions(**values), Copycat(data.spec), len(data.train))
@@ -237,7 +198,11 @@ def _row_of_seed(entrant: Entrant, settings: Settings, seed: int) -> Json:
     path = settings.folder / (entrant.name.replace(" ", "-") + further)
     row = _empty_row(entrant) | {"seed": seed}
     try:
-        scored = _scored(path, entrant, settings, seed)
+        model = _model(entrant, settings, seed)
+    except DalmError as error:  # not a failure: the family is for other data
+        return row | {"error": str(error), "suits": False}
+    try:
+        scored = _scored(model, path, entrant, settings, seed)
     except Exception as error:
         reason = str(error)
         if not isinstance(error, DalmError | Diverged):
@@ -261,17 +226,22 @@ def _empty_row(entrant: Entrant) -> Json:
         "likelihood": getattr(entrant.family, "likelihood", None),
         "run": None,
         "error": None,
+        "suits": True,
     }
 
 
-def _scored(path: Path, entrant: Entrant, settings: Settings, seed: int) -> Json:
-    """Fit, score and perhaps prove; returns what the run's `metrics.json` says. What was found
-    already with this seed is kept.
-    """
+def _model(entrant: Entrant, settings: Settings, seed: int) -> Generative:
+    """What is to be fitted, as it begins."""
     family = entrant.family
     can = settings.conditional and "conditional" in options_of("model", family)
     own = {"conditional": True} if can else {}
-    model = make(family, settings.data, seed, **own, **entrant.options)
+    return make(family, settings.data, seed, **own, **entrant.options)
+
+
+def _scored(model: Generative, path: Path, entrant: Entrant, settings: Settings, seed: int) -> Json:
+    """Fit, score and perhaps prove; returns what the run's `metrics.json` says. What was found
+    already with this seed is kept.
+    """
     training = {**settings.training, "seed": seed, "learn_from": entrant.learn_from}
     run = train(model, settings.data, out=path, **training)
     if run.meta["state"] == "stopped":

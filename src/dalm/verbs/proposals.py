@@ -209,7 +209,7 @@ def normal_mixtures(x: Tensor, seed: int) -> Iterator[NormalMixture]:
     if not (len(x) > dims and (scale > 1e-9 * (1 + shift.abs())).all()):
         raise DalmError("the samples are too few, or constant in an entry, to fit a density to")
     z = (x - shift) / scale
-    whole, failed = torch.linalg.cholesky_ex(z.T.cov())
+    whole, failed = torch.linalg.cholesky_ex(z.T.cov().view(dims, dims))
     if failed:
         raise DalmError("the samples lie in a plane, where no density can be fitted to them")
     for parts in PARTS:

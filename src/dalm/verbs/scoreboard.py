@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dalm.records.scoreboard import NOT_FOR_THESE, suits
 from dalm.report import terminal_table
 from dalm.report.board import with_each
 from dalm.report.verdict import verdict
@@ -126,4 +127,6 @@ def live_rows(progress: bool, remaining: Remaining) -> Iterator[Show]:
 def _print_last(rows: list[Json], remaining: Remaining) -> None:
     left = remaining.left()
     words = f" (about {in_words(left)} left in all)" if left else ""
-    print(f"{rows[-1]['name']}: {rows[-1]['error'] or 'done'}{words}", flush=True)
+    row = rows[-1]
+    said = row["error"] or "done"
+    print(f"{row['name']}: {said if suits(row) else NOT_FOR_THESE}{words}", flush=True)

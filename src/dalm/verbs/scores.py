@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from dalm.core import Density, Generative
 from dalm.data import Data, load_data
+from dalm.data.memory import NOTE
 from dalm.errors import DalmError, check_seed, did_you_mean
-from dalm.metrics import evaluate, meanings, neighbours
-from dalm.models import Copycat
-from dalm.records import Json, machine, read_scores, write
+from dalm.metrics import evaluate, meanings
+from dalm.records import Json, machine, read_scores
 from dalm.records.each import write_each
 from dalm.records.score import Score, find_score, score_records
 from dalm.train import Run
 from dalm.verbs.claims import check_claim
+from dalm.verbs.draws import draw
+from dalm.verbs.gallery import write_gallery
 from dalm.verbs.results import Result
 from dalm.verbs.seal import with_seal
 from dalm.verbs.sizes import Sizes, reckon, remarks, seconds_for
@@ -31,9 +29,6 @@ FORMAT = 2
 """Of `metrics.json`: scores are a list of records; format 1 had one for each name."""
 SAMPLES = 2000
 """Drawn for the metrics."""
-DRAWN_AT_ONCE = 500
-SHOWN = 48
-"""Samples in the gallery."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,13 +141,13 @@ def score(
     if seconds is not None and not seconds > 0:
         raise DalmError(f"score's seconds is above 0, got {seconds!r}")
     run = run if isinstance(run, Run) else Run.open(run)
-    data = same(run, data or load_data(run.meta["data"]["source"], **run.meta["data"]["options"]))
+    data = same(run, data or _data_again(run))
 
     allowed = seconds_for(run.meta) if seconds is None else seconds
     sizes = reckon(run.model, data, None if full else allowed)
-    samples, speed = _draw(run.model, seed, min(SAMPLES, sizes.samples))
+    samples, speed = draw(run.model, seed, min(SAMPLES, sizes.samples))
     scores, each = _evaluated(run.model, samples, data, seed, sizes)
-    _write_gallery(run.path / "gallery.npz", samples[:SHOWN], data)
+    write_gallery(run.path / "gallery.npz", run.model, samples, data, seed)
     facts = {"sizes": asdict(sizes)} | remarks(run, data, sizes, allowed)
     return _keep(run, data, seed, speed, scores, facts | {"each": write_each(run.path, each)})
 
@@ -189,6 +184,17 @@ def _evaluated(
     return scores, each
 
 
+def _data_again(run: Run) -> Data:
+    """The data of a run from where they came."""
+    about = run.meta["data"]
+    if NOTE in about["notes"]:
+        raise DalmError(
+            f"{run.path} was fitted to data in memory, which cannot be loaded again: give them, "
+            "score(run, data), or keep them in a file and fit to that"
+        )
+    return load_data(about["source"], **about["options"])
+
+
 def same(run: Run, data: Data) -> Data:
     """The data, or DalmError unless a run was fitted to them.
 
@@ -202,27 +208,6 @@ def same(run: Run, data: Data) -> Data:
             f"{run.meta['data']['fingerprint']}, not to {data.name} {data.fingerprint}"
         )
     return data
-
-
-def _draw(model: Generative, seed: int, count: int) -> tuple[Tensor, float]:
-    """Samples on the CPU, and how many came in a second.
-
-    Args:
-        model: draws them.
-        seed: of the samples.
-        count: how many; never so many of a copycat that a row comes twice.
-    """
-    generator = torch.Generator(model.device).manual_seed(seed)
-    model.sample(1, generator=generator)  # the first call pays for what the others reuse
-
-    whole, rest = divmod(count, DRAWN_AT_ONCE)
-    sizes = [DRAWN_AT_ONCE] * whole + [rest] * bool(rest)
-    # A row drawn twice would tell a copycat from fresh data.
-    if isinstance(model, Copycat) and model.share == 1:
-        sizes = [min(count, len(model.rows))]
-    began = time.perf_counter()
-    samples = torch.cat([model.sample(size, generator=generator).cpu() for size in sizes])
-    return samples, len(samples) / (time.perf_counter() - began)
 
 
 def _keep(
@@ -270,18 +255,3 @@ def _proof(run: Run) -> Json:
     proven = find_score(score_records(before), "proven")
     seal = {"proof": before["proof"]}
     return seal | {"proven": Score(**proven)} if proven else seal
-
-
-def _write_gallery(path: Path, samples: Tensor, data: Data) -> None:
-    """What the report shows: samples, their nearest training and held-out rows, and real data."""
-    train = data.train.x
-    heldout = data.test.x
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        samples=samples.numpy(),
-        nearest_train=train[neighbours(samples, train, data.spec)].numpy(),
-        nearest_heldout=heldout[neighbours(samples, heldout, data.spec)].numpy(),
-        real=data.test.subset(SHOWN).x.numpy(),
-    )
-    write(path, content.getvalue())
