@@ -16,6 +16,7 @@ from dalm.core import Generative, Spec
 from dalm.features import FeatureSpace
 from dalm.metrics.authenticity import AUTHENTICITY
 from dalm.metrics.c2st import C2ST
+from dalm.metrics.classified import ACCURACY, LOG_LOSS
 from dalm.metrics.copied import COPIED
 from dalm.metrics.copying import COPYING
 from dalm.metrics.evidence import IMPORTANCE_ROWS, Evidence
@@ -46,6 +47,8 @@ MEASURES: tuple[Measure, ...] = (
     BITS_PER_DIM,
     IMPORTANCE_BITS_PER_DIM,
     PROVEN,
+    ACCURACY,
+    LOG_LOSS,
     FRECHET,
     KID,
     PRECISION,

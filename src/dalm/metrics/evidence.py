@@ -217,10 +217,21 @@ class Evidence:
     @cached_property
     def log_probs(self) -> Tensor:
         """Log probability of held-out rows in nats, (n,)."""
-        rows = self.heldout[self.scored].split(SCORED_AT_ONCE)
+        if self.density.conditional:
+            return self.class_log_probs.logsumexp(1)
+        return self._scored_by(self.density.log_prob)
+
+    @cached_property
+    def class_log_probs(self) -> Tensor:
+        """Log P(x, y) of held-out rows for each class of a conditional model, (n, classes)."""
+        return self._scored_by(self.density.class_log_probs)
+
+    def _scored_by(self, score: Callable[..., Tensor]) -> Tensor:
+        """What a method of the model says of the held-out rows."""
         noise = self._noise(self.density)
+        rows = self.heldout[self.scored].split(SCORED_AT_ONCE)
         with torch.no_grad():
-            return torch.cat([self.density.log_prob(x, generator=noise).cpu() for x in rows])
+            return torch.cat([score(x, generator=noise).cpu() for x in rows])
 
     @cached_property
     def importance_bounds(self) -> Tensor:

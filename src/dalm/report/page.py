@@ -13,6 +13,7 @@ from dalm.errors import DalmError
 from dalm.records.files import write
 from dalm.records.scoreboard import is_reference
 from dalm.report.board import Board, Check, read_board, unchecked
+from dalm.report.classes import classes
 from dalm.report.gallery import Detail, copied_or_created, real_and_generated
 from dalm.report.history import evolution, loss_curves
 from dalm.report.markup import Html, join, section, tag
@@ -79,6 +80,7 @@ def _page(board: Board, detail: Detail) -> Html:
         "main",
         _header(board, data),
         scoreboard(board),
+        classes(board.rows),
         proofs(board),
         real_and_generated(board, detail),
         copied_or_created(board.runs, detail),

@@ -231,6 +231,8 @@ def _winners(ranking: Ranking, rows: Sequence[Row]) -> list[Row]:
         for row, score in zip(ranking.rows, scores, strict=True)
         if badness(score) == badness(scores[0])
     ]
+    if len(tied) == len(ranking.rows):
+        return []
     real = record(held_out_reference(rows) or {}, metric)
     return [row for row in tied if not as_real(record(row, metric), real)]
 

@@ -30,7 +30,17 @@ from dalm.report.score import (
 )
 
 COSTS = {"seconds": "seconds to fit", "parameters": "parameters", "samples_per_second": "samples/s"}
-FIRST = ("bits_per_dim", "proven", "frechet", "precision", "coverage", "c2st", "copying", "seconds")
+FIRST = (
+    "bits_per_dim",
+    "proven",
+    "accuracy",
+    "frechet",
+    "precision",
+    "coverage",
+    "c2st",
+    "copying",
+    "seconds",
+)
 """The columns that are there at once; the others are folded until they are asked for."""
 LEAD = (
     "On test data; ± is half of a 95 % interval, were samples and test rows drawn anew and the "

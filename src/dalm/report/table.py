@@ -29,10 +29,19 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-SHOWN = ("bits_per_dim", "proven", "frechet", "precision", "coverage", "c2st", "copying")
+SHOWN = (
+    "bits_per_dim",
+    "proven",
+    "accuracy",
+    "frechet",
+    "precision",
+    "coverage",
+    "c2st",
+    "copying",
+)
 SPREAD = ("bits_per_dim", "frechet", "c2st")
 """Where the range between seeds is shown: what models are ranked by."""
-SPARED = ("precision", "coverage", "frechet", "copying", "c2st")
+SPARED = ("precision", "coverage", "frechet", "copying", "c2st", "accuracy")
 """What a narrow terminal goes without, in this order: a column left out misleads nobody, a figure
 cut off does.
 """

@@ -23,7 +23,7 @@ from dalm.report.score import (
     tightest,
     title,
 )
-from dalm.report.winners import best_densities, best_samples, density_phrase
+from dalm.report.winners import best_classifier, best_densities, best_samples, density_phrase
 
 
 def verdict(rows: Sequence[Row], warnings: Sequence[str] = ()) -> list[Finding]:
@@ -45,6 +45,7 @@ def verdict(rows: Sequence[Row], warnings: Sequence[str] = ()) -> list[Finding]:
         _unranked,
         claims,
         _below_par,
+        best_classifier,
         best_samples,
         _blind,
         _silent,

@@ -114,6 +114,18 @@ def _bound(ranking: Ranking) -> str:
     return " This is a bound: the true value is at most this."
 
 
+def best_classifier(rows: Sequence[Row]) -> Iterator[Finding]:
+    """The conditional model that names most classes rightly."""
+    ranking = rank(rows, "accuracy")
+    if not ranking.rows:
+        return
+    first = ranking.rows[0]
+    note = (record(first, "accuracy") or {}).get("note")
+    sentences = f"{name(first)}: names {phrase(first, 'accuracy')} of the classes rightly"
+    sentences += f" ({note})." if note else "."
+    yield _heading("classifier", ranking), sentences + _chosen(ranking) + _certainty(ranking)
+
+
 SAMPLE_METRICS = {
     "c2st": "told from real data by a classifier with accuracy",
     "frechet": "Fréchet distance",
