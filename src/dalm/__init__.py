@@ -42,9 +42,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time `VERBS` alo
     from dalm.verbs.listings import sources as sources
     from dalm.verbs.models import fit as fit
     from dalm.verbs.models import load as load
-    from dalm.verbs.models import sample as sample
     from dalm.verbs.pages import report as report
     from dalm.verbs.proof import prove as prove
+    from dalm.verbs.samples import sample as sample
     from dalm.verbs.scores import score as score
 
 NAMES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Iterable
 from typing import TypeGuard
 
@@ -64,3 +65,36 @@ def check_count(owner: str, low: int, high: float = math.inf, **counts: object) 
         if not low <= value <= high:
             reach = f"at least {low}" if high == math.inf else f"from {low} to {high:g}"
             raise DalmError(f"{owner}'s {name} is {reach}, got {value}")
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What an error says of memory that there was not, in words; `None` where it is about something
+    else.
+
+    >>> out_of_memory(RuntimeError("can't allocate memory: tried to allocate 309000000000 bytes"))
+    'out of memory: 309 GB were asked for at once'
+    >>> out_of_memory(RuntimeError("shapes differ")) is None
+    True
+    """
+    said = str(error)
+    if isinstance(error, DalmError):
+        return None
+    if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", said):
+        return None
+    asked = re.search(r"tried to allocate (\d+) bytes", said)
+    if asked is None:
+        return "out of memory"
+    return f"out of memory: {in_bytes(int(asked[1]))} were asked for at once"
+
+
+def in_bytes(count: int) -> str:
+    """A number of bytes, as a person says it.
+
+    >>> in_bytes(999), in_bytes(1_208_058_056), in_bytes(50_400_000)
+    ('999 B', '1.2 GB', '50 MB')
+    """
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            digits = 3 if count >= 100 * size else 2
+            return f"{count / size:.{digits}g} {unit}"
+    return f"{count} B"

@@ -208,9 +208,9 @@ BAD = {
         "compare digits --steps 5 --families gaussian --out words.txt/run",
         "words.txt",
     ),
-    "a bad ending": ("sample plain --out x.jpg", r"\.png, \.npz or \.npy"),
+    "a bad ending": ("sample plain --out x.jpg", r"\.png, \.npz, \.npy, \.csv, or each"),
     "a missing place": ("sample plain --out no/x.png", "no folder no"),
-    "a folder for samples": ("sample plain --out nothing/../taken", "taken is a folder"),
+    "a folder for samples": ("sample plain --out nothing/../taken", "taken exists already"),
     "a folder for the report": ("report plain --out taken", "taken is a folder"),
     "a missing place for the report": ("report plain --out no/x.html", "no folder no"),
     "conditional without classes to compare": (

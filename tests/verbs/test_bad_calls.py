@@ -22,7 +22,7 @@ DIGITS = dalm.load_data("digits")
 MODEL = VAE(SPEC, conditional=True, latent=2, net="mlp", width=4)
 
 CALLS = {
-    "data as an array": (lambda: MODEL.log_prob(DATA.numpy(), 0), "torch tensor.*ndarray"),
+    "data as a list": (lambda: MODEL.log_prob(DATA.tolist(), 0), "torch tensor.*list"),
     "no data": (lambda: MODEL.encode(None, 0), "torch tensor.*NoneType"),
     "a single number": (lambda: MODEL.log_prob(torch.tensor(3), 0), "shape"),
     "complex data": (lambda: MODEL.log_prob(DATA.to(torch.complex64), 0), "complex64"),

@@ -4,6 +4,8 @@ answers at once.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
@@ -14,6 +16,11 @@ from dalm.verbs import summary, verb_places
 
 ALIASES = {"models": "families", "data": "sources"}
 """Other names of verbs: in Python these are the rooms of models and data."""
+PLAIN = {
+    **{"±": "+-", "≤": "<=", "≈": "~", "×": "x", "−": "-", "–": "-", "…": "...", "“": '"'},
+    **{"→": "->", "↓": "v", "↑": "^", "⚑": "!", "✗": "x", "é": "e", "”": '"', "\u00a0": " "},
+}
+"""What stands for a character where only ASCII or Latin-1 can be printed."""
 UNFIT_PATHS = (
     FileNotFoundError,
     FileExistsError,
@@ -35,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     if argv is None:
         signal.signal(signal.SIGTERM, _stop)
+        _print_anywhere()
     arguments = sys.argv[1:] if argv is None else argv
     if os.environ.get("RANK", "0") != "0":  # of torchrun: the first process speaks for all
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -46,7 +54,24 @@ def main(argv: list[str] | None = None) -> int:
         return _exit_code(error)
 
 
+def _print_anywhere() -> None:
+    """What a terminal or a pipe cannot show is spelled in plain characters, no traceback."""
+    codecs.register_error("dalm", _in_plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="dalm")
+
+
+def _in_plain(error: UnicodeError) -> tuple[str, int]:
+    """Plain characters in place of those that an encoding lacks."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in lacking), error.end
+
+
 def _answer(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if arguments else 2
@@ -98,7 +123,7 @@ def _help() -> str:
 
 def _exit_code(error: BaseException) -> int:
     """Say what went wrong; an error that is none of the user's or the machine's is raised again."""
-    from dalm.errors import DalmError
+    from dalm.errors import DalmError, out_of_memory
 
     if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,10 +133,10 @@ def _exit_code(error: BaseException) -> int:
         code = 130
     elif isinstance(error, (DalmError, *UNFIT_PATHS)):
         code = 2
-    elif not (isinstance(error, OSError) or _diverged(error)):
+    elif not (isinstance(error, OSError) or out_of_memory(error) or _diverged(error)):
         raise error
     stopped = ["stopped"] if code == 130 else []
-    message = "; ".join([*stopped, *filter(None, [str(error)])])
+    message = "; ".join([*stopped, *filter(None, [out_of_memory(error) or str(error)])])
     print(f"dalm: {message}", file=sys.stderr)
     return code
 

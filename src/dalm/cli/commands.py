@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 from dalm.cli.fields import Field, Given, flag, has_shell_kind, parse, positional
 from dalm.cli.show import progress_bar, show
@@ -39,7 +40,7 @@ DEFAULTS = {
 """Where the shell writes if nothing is said; Python gives the result back, or asks."""
 NAMES = {"label": "class"}
 """What Python cannot call by its name."""
-LETTERS = {"n": "-n", "out": "-o"}
+LETTERS = {"n": "-n", "out": "-o", "quiet": "-q"}
 JSON = Option("print as JSON", False, name="json", kind=bool)
 THREADS = Option(
     "threads to compute with, 0 chooses", 0, at_least=0, at_most=256, name="threads", kind=int
@@ -50,6 +51,7 @@ ALLOW = Option(
     name="allow",
     kind=str,
 )
+QUIET = Option("print the result alone: no notes, no progress", False, name="quiet", kind=bool)
 COMPUTED = {"run", "runs", "data", "archive"}
 """A verb that takes one of these computes, and so may be told its threads and which modules it may
 import.
@@ -92,14 +94,15 @@ def command_of(name: str) -> Command:
     if COMPUTED & parameters.keys() and "train" not in groups:  # those know threads themselves
         extra["threads"] = THREADS
     if COMPUTED & parameters.keys():
-        extra["allow"] = ALLOW
+        extra |= {"allow": ALLOW, "quiet": QUIET}
     return Command(name, function, own, groups, extra)
 
 
 def has_json(kind: Any) -> bool:
     """Whether results of a type can be printed as JSON."""
-    plain = getattr(kind, "__origin__", kind)
-    return plain in (dict, list) or hasattr(plain, "to_json")
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    plain = [getattr(kind, "__origin__", kind) for kind in kinds]
+    return any(kind in (dict, list) or hasattr(kind, "to_json") for kind in plain)
 
 
 def run(name: str, word: str, arguments: list[str]) -> int:
@@ -122,11 +125,12 @@ def run(name: str, word: str, arguments: list[str]) -> int:
     given = parse(f"dalm {word}", _about(command, family), fields, arguments)
 
     as_json = bool(given.own.pop("json", False))
+    quiet = bool(given.own.pop("quiet", False)) or as_json
     given.own.pop("allow", None)
     trained = given.grouped.get("train", {}).get("threads")
     _use_threads(given.own.pop("threads", trained or 0))
-    values = _values(command, given, quiet=as_json)
-    with progress_bar(name, command.function) as callback:
+    values = _values(command, given, quiet)
+    with progress_bar(name, command.function, quiet) as callback:
         result = command.function(**values, **callback)
     return show(name, result, as_json)
 
@@ -196,7 +200,9 @@ def _refuse_clashes(command: Command, groups: Groups, arguments: list[str]) -> N
 def _fields(command: Command, groups: Groups, defaults: dict[str, Any]) -> dict[str, list[Field]]:
     """The fields of a command by group, its own under no name."""
     own = [_own_field(command, name, option) for name, option in command.own.items()]
-    own += [flag(option, name, option.default) for name, option in command.extra.items()]
+    own += [
+        flag(option, name, option.default, _letters(name)) for name, option in command.extra.items()
+    ]
     fields = {"": sorted(own, key=lambda field: field.default is not REQUIRED)}
     places = homes(groups)
     for group, options in groups.items():
@@ -215,8 +221,11 @@ def _own_field(command: Command, name: str, option: Option) -> Field:
     default = DEFAULTS.get((command.name, name), option.default)
     if default is REQUIRED:
         return positional(option, name)
-    letters = [LETTERS[name]] if name in LETTERS else []
-    return flag(option, NAMES.get(name, name), default, letters)
+    return flag(option, NAMES.get(name, name), default, _letters(name))
+
+
+def _letters(name: str) -> list[str]:
+    return [LETTERS[name]] if name in LETTERS else []
 
 
 def _use_threads(threads: int) -> None:

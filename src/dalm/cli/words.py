@@ -70,10 +70,7 @@ def say_fit(run: Any) -> int:
         print(f"Ended early, {run.meta['ended']}")
     if run.meta.get("warning"):
         print(f"Mind: {run.meta['warning']}")
-    print(
-        f"{run.path}  {run.model.family} on {run.meta['data']['name']}: "
-        f"{run.meta['parameters']:,} parameters, {run.meta['seconds']:.1f} s"
-    )
+    print(run.summary)
     return 0
 
 

@@ -39,8 +39,8 @@ def tensor(x: Tensor | NDArray[Any], spec: Spec) -> Tensor:
         x: an array, or a tensor, which stays as it is.
         spec: what one datum is.
     """
-    if isinstance(x, Tensor):
-        return x
+    if not isinstance(x, np.ndarray):
+        return x  # what is no array either, the check refuses
     if spec.levels is None and x.dtype.kind in "biuf":
         return torch.from_numpy(x.astype(np.float64))
     if spec.levels is None or x.dtype.kind not in "biu":

@@ -80,8 +80,8 @@ class Spec:
         """
         if not isinstance(x, Tensor):
             raise DalmError(
-                f"expected data as a torch tensor (B, {', '.join(map(str, self.shape))}), got "
-                f"{type(x).__name__}"
+                f"expected data as a torch tensor or an array (B, "
+                f"{', '.join(map(str, self.shape))}), got {type(x).__name__}"
             )
         if not x.dim() or tuple(x.shape[1:]) != self.shape:
             raise DalmError(

@@ -18,6 +18,7 @@ from dalm.data.idx import MNIST_FOLDER
 from dalm.data.labels import class_labels, class_number
 from dalm.data.memory import ARRAY, with_arrays
 from dalm.data.options import DataOptions, RowOptions, with_keywords
+from dalm.data.rows import rows_as
 from dalm.data.source import Source, named_source
 from dalm.data.toys import CHECKERBOARD, GRID25, MOONS, RING8, SPIRALS
 from dalm.errors import DalmError, did_you_mean
@@ -35,6 +36,7 @@ __all__ = [
     "load_data",
     "named_source",
     "named_sources",
+    "rows_as",
 ]
 
 SOURCES: tuple[Source[Any], ...] = (

@@ -253,5 +253,6 @@ def _too_few(n: int, distinct: int, apart: bool, held_out: int) -> DalmError:
         )
     return DalmError(
         f"too few data: of {n} rows {distinct} differ, and equal ones are kept on one side, so "
-        f"they cannot fill {held_out + 1} splits; repeats='apart' deals each row for itself"
+        f"they cannot fill {held_out + 1} splits; repeats='apart' (--repeats apart) deals "
+        "each row for itself"
     )

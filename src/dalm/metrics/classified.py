@@ -73,6 +73,7 @@ def confusion(true: Tensor, taken: Tensor, classes: int) -> Tensor:
         taken: what they were taken for, (n,).
         classes: how many there are.
 
+    >>> import torch
     >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]), 2).tolist()
     [[1, 0], [1, 1]]
     """

@@ -110,7 +110,7 @@ class PixelCNN(Autoregressive, Completer, Learner):
         if self.output == "categorical" and channels > 1:
             raise DalmError(
                 f"pixelcnn's categorical output needs one channel, got {channels}; use "
-                "output='logistic'"
+                "output='logistic' (--output logistic)"
             )
         many = self.output == "auto" and self.levels > 256
         name = "bernoulli" if self.levels == 2 else "categorical"

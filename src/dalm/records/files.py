@@ -49,8 +49,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 yield file
             # After it was closed: Windows renames no open file. The lock is still held.
             _rename(partial, path)
-        except BaseException:
+        except BaseException as error:
             partial.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno and error.filename is None:
+                error.filename = str(path)  # "No space left" alone does not say for what
             raise
 
 

@@ -183,6 +183,18 @@ def save_grid(x: Array, path: Path | str, spec: Spec) -> None:
     write(target, picture)
 
 
+def save_image(x: Array, path: Path, spec: Spec, limits: Limits | None = None) -> None:
+    """Save one datum as a PNG picture of its own pixels, which `load_data` reads again.
+
+    Args:
+        x: (*shape).
+        path: the file to write.
+        spec: `shape` and `levels`.
+        limits: for real data, the values shown black and white.
+    """
+    write(path, _png(to_images(x[None], spec, limits)[0].squeeze()))
+
+
 def _picture(x: Array, spec: Spec) -> bytes:
     if is_points(spec):
         return scatter_png(x)

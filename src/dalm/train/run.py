@@ -96,7 +96,7 @@ def about(data: Data) -> Json:
     }
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A fitted model and the folder that tells its story.
 
@@ -109,6 +109,17 @@ class Run:
     path: Path
     model: Generative
     meta: Json = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The run in one line."""
+        meta = self.meta
+        size = f"{meta.get('parameters', 0):,} parameters, {meta.get('seconds', 0.0):.1f} s"
+        return f"{self.path}  {self.model.family} on {meta['data']['name']}: {size}"
+
+    def __repr__(self) -> str:
+        state = self.meta.get("state")
+        return f"Run({self.summary})" if state == "done" else f"Run({self.summary}, {state})"
 
     @staticmethod
     def create(folder: Path, model: Generative, data: Data, options: FitOptions) -> Run:

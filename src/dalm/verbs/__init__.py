@@ -18,7 +18,7 @@ from typing import Any
 
 VERBS: tuple[str, ...] = (
     "dalm.verbs.models:fit",
-    "dalm.verbs.models:sample",
+    "dalm.verbs.samples:sample",
     "dalm.verbs.scores:score",
     "dalm.verbs.comparison:compare",
     "dalm.verbs.pages:report",

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+import dalm.models  # noqa: F401  # so that every family of ours has its name
 from dalm.codec import Header, Settings, hash_of
 from dalm.codec import compress as write_archive
 from dalm.codec import decompress as open_archive
@@ -19,7 +20,7 @@ from dalm.errors import DalmError
 from dalm.records import atomic_write, runs_below
 from dalm.train import Run
 from dalm.verbs.arrays import Source, read_source, write_data
-from dalm.verbs.models import writable
+from dalm.verbs.outputs import writable
 from dalm.verbs.results import Result
 
 

@@ -22,6 +22,7 @@ from dalm.verbs.codecs import codecs
 from dalm.verbs.entrants import REFERENCE_ENTRANTS, Entrant, competitors
 from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
 from dalm.verbs.models import make
+from dalm.verbs.outputs import make_way
 from dalm.verbs.pages import report
 from dalm.verbs.proof import prove as prove_run
 from dalm.verbs.remaining import Remaining, Watch
@@ -59,7 +60,8 @@ class Settings:
 
 
 def compare(
-    data: str | Path | Data,
+    data: str | Path | Data | Any,
+    y: Any = None,
     *,
     families: Sequence[str] | None = None,
     out: str | Path | None = None,
@@ -67,6 +69,7 @@ def compare(
     prove: bool = False,
     seeds: int = 1,
     resume: bool = False,
+    overwrite: bool = False,
     progress: bool = True,
     show: Show | None = None,
     data_options: Mapping[str, Any] | None = None,
@@ -79,7 +82,9 @@ def compare(
     real data, copycats, a histogram, noise.
 
     Args:
-        data: a name (`dalm sources` lists them), a file or a folder; in Python also loaded data.
+        data: a name (`dalm sources` lists them), a file or a folder; in Python also loaded data, or
+            an array, (X, y) and whatever else `load_data` takes.
+        y: labels of data in memory.
         families: which families; all by default.
         out: the folder to write, which must not exist; by default runs/compare-DATA.
         conditional: condition on class labels each family that can.
@@ -87,6 +92,7 @@ def compare(
         seeds: fit each row so many times, from `seed` on, each under the whole budget, to see what
             chance in learning does; what no seed changes is fitted once.
         resume: keep what is finished in `out`, other families too, and go on.
+        overwrite: replace the comparison in `out`.
         progress: show progress bars, and rows as they arrive.
         show: called with the rows so far whenever there is a new one.
         data_options: options of `load_data`, if the data are not loaded yet.
@@ -102,11 +108,13 @@ def compare(
     values = sort_options("compare", options, groups, grouped)
     _check_alone()
     _check_seeds(seeds)
-    loaded = data_of(data, values["data"])
+    loaded = data_of(data, values["data"], y)
     _check_classes(loaded, conditional)
     entrants = [*competitors(families), *REFERENCE_ENTRANTS]
     budget = _training(values["train"], loaded)
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
+    if overwrite:
+        make_way(folder, resume)
     board = new_board(loaded, budget, conditional)
     board["rows"] = rows_there(folder, board, resume)
 

@@ -144,18 +144,21 @@ def sort_options(
     return values
 
 
-def data_of(data: str | Path | Data, options: Mapping[str, Any]) -> Data:
+def data_of(data: str | Path | Data | Any, options: Mapping[str, Any], y: Any = None) -> Data:
     """The data themselves, loaded with their options unless they are there already.
 
     Args:
         data: data, or what `load_data` takes.
         options: of `load_data`.
+        y: labels of data in memory.
 
     Raises:
         DalmError: loaded data were given options.
     """
     if not isinstance(data, Data):
-        return load_data(data, **options)
+        return load_data(data, y, **options)
+    if y is not None:
+        raise DalmError(f"{data.name} are loaded already, so labels come too late; give them there")
     if options:
         raise DalmError(
             f"{data.name} are loaded already, so {', '.join(options)} cannot change them; give "

@@ -9,7 +9,7 @@ from dalm.errors import DalmError
 from dalm.records import check_run, read_scoreboard
 from dalm.records.scoreboard import FILE
 from dalm.report import build
-from dalm.verbs.models import writable
+from dalm.verbs.outputs import writable
 
 
 def report(runs: str | Path | Sequence[str | Path], out: str | Path | None = None) -> Path:

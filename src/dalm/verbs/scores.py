@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, overload
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dalm.core import Density, Generative
 from dalm.data import Data, load_data
 from dalm.data.memory import NOTE
-from dalm.errors import DalmError, check_seed, did_you_mean
+from dalm.errors import DalmError, check_seed
 from dalm.metrics import evaluate, meanings
 from dalm.records import Json, machine, read_scores
 from dalm.records.each import write_each
@@ -21,7 +21,8 @@ from dalm.train import Run
 from dalm.verbs.claims import check_claim
 from dalm.verbs.draws import draw
 from dalm.verbs.gallery import write_gallery
-from dalm.verbs.results import Result
+from dalm.verbs.rows import RowScores, score_rows
+from dalm.verbs.scored import Scores
 from dalm.verbs.seal import with_seal
 from dalm.verbs.sizes import Sizes, reckon, remarks, seconds_for
 
@@ -31,99 +32,53 @@ SAMPLES = 2000
 """Drawn for the metrics."""
 
 
-@dataclass(frozen=True, repr=False)
-class Scores(Result):
-    """What `score` found of a run: `scores["kid"]` is one score, iteration gives all.
-
-    Args:
-        path: the `metrics.json` that was written.
-        scores: each a number with interval, unit and size.
-        record: the content of that file: scores, costs, seed, machine, explanations.
-    """
-
-    path: Path
-    scores: tuple[Score, ...]
-    record: Json
-
-    def __iter__(self) -> Iterator[Score]:
-        return iter(self.scores)
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __contains__(self, metric: str) -> bool:
-        return any(score.metric == metric for score in self.scores)
-
-    def __getitem__(self, metric: str) -> Score:
-        """The first score of a measure.
-
-        Raises:
-            DalmError: there is none.
-        """
-        for score in self.scores:
-            if score.metric == metric:
-                return score
-        known = [score.metric for score in self.scores]
-        raise DalmError(f"there is no score {metric!r}. {did_you_mean(metric, known)}")
-
-    def table(self) -> tuple[Sequence[str], list[Sequence[str]]]:
-        """One row for each score on test data: title, value ± half its interval, unit, label, n,
-        remark.
-        """
-        headings = ["score", "value", "unit", "label", "n", "remark"]
-        return headings, [_row(score) for score in self.scores if score.split == "test"]
-
-    @property
-    def legend(self) -> Sequence[str]:
-        """What was left out for want of time, and what is to be known of the run."""
-        return [words for name in ("sized", "warning") if (words := self.record.get(name))]
-
-    def to_json(self) -> Json:
-        """The content of `metrics.json`."""
-        return self.record
+@overload
+def score(
+    run: Run | str | Path,
+    data: str | Path | Data | None = None,
+    *,
+    rows: None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    seconds: float | None = None,
+    full: bool = False,
+) -> Scores: ...
 
 
-def _row(score: Score) -> Sequence[str]:
-    place = "" if score.subset is None else f" ({score.subset})"
-    reason = score.note if score.value is None else ""
-    return [
-        (score.title or score.metric) + place,
-        _value(score),
-        score.unit,
-        score.label or "",
-        f"{score.n:,}",
-        score.flag or score.unreliable or reason,
-    ]
-
-
-def _value(score: Score) -> str:
-    """The value ± half its interval, to two digits of the latter."""
-    if score.value is None:
-        return "–"
-    if score.low is None or score.high is None:
-        return f"{score.value:.4g}"
-    half = (score.high - score.low) / 2
-    if half == 0 or not math.isfinite(half):
-        return f"{score.value:.4g} ± {half:g}"
-    places = max(0, 1 - math.floor(math.log10(half)))
-    return f"{score.value:.{places}f} ± {half:.{places}f}"
+@overload
+def score(
+    run: Run | str | Path,
+    data: str | Path | Data | None = None,
+    *,
+    rows: str | Path | NDArray[Any],
+    out: str | Path | None = None,
+    seed: int = 0,
+    seconds: float | None = None,
+    full: bool = False,
+) -> RowScores: ...
 
 
 def score(
     run: Run | str | Path,
-    data: Data | None = None,
+    data: str | Path | Data | None = None,
     *,
+    rows: str | Path | NDArray[Any] | None = None,
+    out: str | Path | None = None,
     seed: int = 0,
     seconds: float | None = None,
     full: bool = False,
-) -> Scores:
+) -> Scores | RowScores:
     """Score a run on the test split, and what chooses among models on validation too.
 
-    Writes `metrics.json`, `scores.npz` and `gallery.npz` into its folder.
+    Writes `metrics.json`, `scores.npz` and `gallery.npz` into its folder. With `rows` it says of
+    each of them how probable it is, and which class it has, and leaves the folder as it is.
 
     Args:
         run: a run or its folder.
-        data: the data it was fitted to; by default they are loaded again from where they came.
+        data: the data it was fitted to, where they are now if they have moved; by default they are
+            loaded again from where they came.
+        rows: other data like them, a file of arrays or in Python an array: each row is scored.
+        out: a CSV file for the scores of `rows`.
         seed: of the samples and of everything random in the metrics.
         seconds: that it may take, about: slow models get fewer rows and samples, and wider
             intervals; by default half of the fit's budget, without end if that was none of seconds.
@@ -133,15 +88,23 @@ def score(
         DalmError: the data are not those of the run.
     """
     seed = check_seed(seed)
-    if not isinstance(run, Run | str | Path) or not isinstance(data, Data | None):
+    if not isinstance(run, Run | str | Path) or not isinstance(data, Data | str | Path | None):
         raise DalmError(
-            f"score takes a run or its folder, and data from load_data; got {type(run).__name__}, "
-            f"{type(data).__name__}"
+            f"score takes a run or its folder, and data or where they are; got "
+            f"{type(run).__name__}, {type(data).__name__}"
         )
+    if rows is None and out is not None:
+        raise DalmError("out is for the scores of rows (--rows); a run keeps its scores itself")
     if seconds is not None and not seconds > 0:
         raise DalmError(f"score's seconds is above 0, got {seconds!r}")
     run = run if isinstance(run, Run) else Run.open(run)
-    data = same(run, data or _data_again(run))
+    if rows is not None:
+        return score_rows(run, rows, out, seed)
+    loaded = same(run, data if isinstance(data, Data) else _data_again(run, data))
+    return _score(run, loaded, seed, seconds, full)
+
+
+def _score(run: Run, data: Data, seed: int, seconds: float | None, full: bool) -> Scores:
 
     allowed = seconds_for(run.meta) if seconds is None else seconds
     sizes = reckon(run.model, data, None if full else allowed)
@@ -184,15 +147,20 @@ def _evaluated(
     return scores, each
 
 
-def _data_again(run: Run) -> Data:
-    """The data of a run from where they came."""
+def _data_again(run: Run, place: str | Path | None) -> Data:
+    """The data of a run from where they are, or else from where they came."""
     about = run.meta["data"]
-    if NOTE in about["notes"]:
+    if place is None and NOTE in about["notes"]:
         raise DalmError(
             f"{run.path} was fitted to data in memory, which cannot be loaded again: give them, "
             "score(run, data), or keep them in a file and fit to that"
         )
-    return load_data(about["source"], **about["options"])
+    if place is None and Path(about["source"]).is_absolute() and not Path(about["source"]).exists():
+        raise DalmError(
+            f"the data of {run.path} are no longer at {about['source']}: say where they are, "
+            "score(run, data) or --data PLACE"
+        )
+    return load_data(about["source"] if place is None else place, **about["options"])
 
 
 def same(run: Run, data: Data) -> Data:
