@@ -18,18 +18,13 @@ from safetensors.torch import load_file
 
 from dalm.errors import DalmError
 from dalm.train import Listener
+from trust.rows import Json, answer
 
-Row = dict[str, Any]
 SECONDS = 30.0
 QUIET = {"progress": False}
 
 
-def row(fault: str, before: str, now: object, reference: object, ok: bool) -> Row:
-    """A line of the table of trust."""
-    return {"fault": fault, "before": before, "now": now, "reference": reference, "ok": ok}
-
-
-def timed_fit(family: str, shape: str, seconds: float, busy: int) -> Row:
+def timed_fit(family: str, shape: str, seconds: float, busy: int) -> Json:
     """A fit beside busy neighbours: seconds of the call, steps, steps of a bare loop."""
     data = data_of(shape)
     with tempfile.TemporaryDirectory() as folder, neighbours(busy):
@@ -41,26 +36,28 @@ def timed_fit(family: str, shape: str, seconds: float, busy: int) -> Row:
         return {"used": used, "steps": fit["steps"], "allowed": allowed, "threads": fit["threads"]}
 
 
-def one_step_in_silence() -> Row:
+def one_step_in_silence() -> Json:
     """F1: `vae` on colour images, two neighbours beside it."""
     found = timed_fit("vae", "32x32x3", SECONDS, 2)
     now = f"{found['steps']} steps in {found['used']:.1f} s"
     reference = f"{found['allowed']:.0f} steps of a bare loop, within a third; {SECONDS:g} s"
     ok = found["steps"] >= found["allowed"] * 2 / 3 and found["used"] < 1.25 * SECONDS
-    return row("F1", "1 step in 1.2 of 30 s", now, reference, ok)
+    return answer("F1", "1 step in 1.2 of 30 s", now, reference, ok)
 
 
-def overrun() -> Row:
+def overrun() -> Json:
     """F2: the worst of some families, two neighbours beside it."""
     families = ("pixelcnn", "kde", "gaussian")
     used = {name: timed_fit(name, "28x28", SECONDS, 2)["used"] for name in families}
     now = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in used.items())
     limit = 1.1 * SECONDS + 2
     ok = max(used.values()) <= limit
-    return row("F2", "151 s of 60; kde 88.7 s of 5", now, f"{SECONDS:g} s, at most {limit:g}", ok)
+    return answer(
+        "F2", "151 s of 60; kde 88.7 s of 5", now, f"{SECONDS:g} s, at most {limit:g}", ok
+    )
 
 
-def cost_of_scoring() -> Row:
+def cost_of_scoring() -> Json:
     """F3: the slowest scorer, `pixelcnn`, on 28×28 images."""
     data = data_of("28x28")
     with tempfile.TemporaryDirectory() as folder:
@@ -70,17 +67,19 @@ def cost_of_scoring() -> Row:
         used = time.perf_counter() - began
     sizes = scores.record["sizes"]
     now = f"{used:.1f} s for {sizes['samples']} samples, {sizes['likelihoods']} likelihoods"
-    return row("F3", "909 s after 45", now, f"about {SECONDS / 2:g} s", used <= 1.25 * SECONDS / 2)
+    return answer(
+        "F3", "909 s after 45", now, f"about {SECONDS / 2:g} s", used <= 1.25 * SECONDS / 2
+    )
 
 
-def busy_neighbour() -> Row:
+def busy_neighbour() -> Json:
     """F5: the convolutional VAE on 28×28 images beside one busy loop."""
     found = timed_fit("vae", "28x28", SECONDS, 1)
     rate = found["steps"] / found["used"]
     best = found["allowed"] / SECONDS
     now = f"{rate:.1f} steps/s by {found['threads']} threads, {found['used']:.1f} s"
     before = "3.1 steps/s by two threads, 10.8 by one"
-    return row("F5", before, now, f"{best:.1f} in a bare loop", rate >= best * 2 / 3)
+    return answer("F5", before, now, f"{best:.1f} in a bare loop", rate >= best * 2 / 3)
 
 
 def _fit_here(barrier: Any, told: Any, place: str, out: str | None) -> None:
@@ -112,16 +111,16 @@ def _at_once(out: str | None, count: int = 4) -> dict[str, int]:
     return {end: ends.count(end) for end in sorted(set(ends))}
 
 
-def fits_at_once() -> Row:
+def fits_at_once() -> Json:
     """J6: four fits without a folder, and four into one."""
     apart, together = _at_once(None), _at_once("one")
     now = f"without --out: {apart}; into one: {together}"
     ok = apart == {"done": 4} and together == {"done": 1, "refused": 3}
     before = "2 of 4 fail, one without weights; Errno 39"
-    return row("J6", before, now, "4 done; 1 done, 3 refused in words", ok)
+    return answer("J6", before, now, "4 done; 1 done, 3 refused in words", ok)
 
 
-def going_on() -> Row:
+def going_on() -> Json:
     """J7: an empty folder, a run trained further, a resume that does not say of what."""
     data = dalm.load_data("digits")
     asked = {"net": "mlp", "width": 16, "steps": 20} | QUIET
@@ -139,7 +138,7 @@ def going_on() -> Row:
     now = f"empty accepted; trained further: {started is not None}; {words[:60]}…"
     ok = "say which one" in words and started is not None
     before = "refused; impossible; starts anew"
-    return row("J7", before, now, "accepted; possible; said", ok)
+    return answer("J7", before, now, "accepted; possible; said", ok)
 
 
 class StopAt(Listener):
@@ -160,7 +159,7 @@ class StopAt(Listener):
             session.interrupted.set()
 
 
-def threads_at_resume() -> Row:
+def threads_at_resume() -> Json:
     """J9: a run begun with one thread and gone on with in a process that has two."""
     data = dalm.load_data("digits")
     asked = {"steps": 60, "out": None} | QUIET
@@ -176,10 +175,12 @@ def threads_at_resume() -> Row:
         pair = [load_file(run.path / "weights.safetensors") for run in (whole, again)]
     same = all(torch.equal(pair[0][name], pair[1][name]) for name in pair[0])
     now = f"the same bits: {same}; {again.meta['fit']['threads']} thread recorded and used"
-    return row("J9", "one and two threads differ", now, "the same, by the threads recorded", same)
+    return answer(
+        "J9", "one and two threads differ", now, "the same, by the threads recorded", same
+    )
 
 
-def the_plan_repeats() -> Row:
+def the_plan_repeats() -> Json:
     """F5: a run with a clock, made again by its recorded plan."""
     data = data_of("28x28")
     with tempfile.TemporaryDirectory() as folder:
@@ -189,10 +190,10 @@ def the_plan_repeats() -> Row:
         again = dalm.fit("vae", data, plan=str(out), out=Path(folder) / "again", **QUIET)
         same = weights(first.path) == weights(again.path)
     now = f"the same bits: {same}, {len(first.meta['plan'])} legs"
-    return row("F5", "no plan is recorded", now, "the same bits", same)
+    return answer("F5", "no plan is recorded", now, "the same bits", same)
 
 
-def ring8() -> Row:
+def ring8() -> Json:
     """H10: the README's own example, `vae` on ring8."""
     data = dalm.load_data("ring8")
     with tempfile.TemporaryDirectory() as folder:
@@ -201,10 +202,10 @@ def ring8() -> Row:
         rows = data.test.x[:1000]
         bound = run.model.importance_bound(rows, samples=128, generator=noise)  # type: ignore
         nats = -bound.mean().item()
-    return row("H10", "2.548 nats, as noise", f"{nats:.3f} nats", "below noise", nats < 2.0)
+    return answer("H10", "2.548 nats, as noise", f"{nats:.3f} nats", "below noise", nats < 2.0)
 
 
-ROWS: tuple[Callable[[], Row], ...] = (
+ROWS: tuple[Callable[[], Json], ...] = (
     one_step_in_silence,
     overrun,
     cost_of_scoring,

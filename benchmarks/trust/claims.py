@@ -5,11 +5,11 @@ Each function makes a row. `python -m trust.claims` in `benchmarks/` prints them
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,10 @@ from dalm.testing.cases import TINY, TestCase, everything, learn
 from dalm.verbs.agreement import claim_of, contradiction
 from dalm.verbs.claims import check_claim
 from dalm.verbs.proof_plan import plan_proof
+from trust.rows import MNIST, Json, answer
 
-Json = dict[str, Any]
 NATS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 100.0)
 """By which a cheat claims too much of each datum."""
-MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"
-
-
-def answer(fault: str, before: str, now: object, reference: object, ok: bool) -> Json:
-    """A row of the table."""
-    return {"fault": fault, "before": before, "now": now, "reference": reference, "ok": bool(ok)}
 
 
 def taught(family: type[Generative], data: Data) -> Any:
@@ -186,8 +180,8 @@ def announced_proof() -> Json:
 ROWS: tuple[Callable[[], Json], ...] = (
     impossible_claim,
     detection_limits,
-    lambda: loose_seal(20, 0.1),
-    lambda: loose_seal(100, 1 / 8),
+    functools.partial(loose_seal, 20, 0.1),
+    functools.partial(loose_seal, 100, 1 / 8),
     floored_seal,
     sums_of_bounds,
     outside_family,

@@ -25,16 +25,11 @@ from dalm.report.board import read_board
 from dalm.report.ranking import best, rank, rank_densities, separates
 from dalm.report.score import record
 from dalm.report.verdict import verdict
+from trust.rows import Json, answer
 
-Json = dict[str, Any]
 REPEATS = 200
 ALLOWED = (0.92, 0.98)
 """Coverage that is asked of intervals of 95 %."""
-
-
-def answer(fault: str, before: str, now: object, reference: object, ok: bool) -> Json:
-    """A row of the table."""
-    return {"fault": fault, "before": before, "now": now, "reference": reference, "ok": bool(ok)}
 
 
 def holds(score: Score, truth: float) -> bool:

@@ -130,11 +130,82 @@ def test_images_beside_class_folders(tmp_path, fill):
         load_data(tmp_path)
 
 
-def test_folders_named_like_splits(tmp_path, fill):
-    for name in ("train", "test"):
-        fill(tmp_path / name)
-    with pytest.raises(DalmError, match=r"named like splits \(test, train\)"):
-        load_data(tmp_path)
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        (("Train", "valid", "testing"), [40, 20, 20]),
+        (("training", "test"), [36, 4, 20]),
+        (("train", "val"), [36, 20, 4]),
+        (("TRAIN",), [32, 4, 4]),
+    ],
+)
+def test_folders_named_like_splits_are_splits(tmp_path, names, sizes):
+    rng = np.random.default_rng(0)
+    for place, name in enumerate(names):
+        for label in ("cat", "dog"):
+            folder = tmp_path / "d" / name / label
+            folder.mkdir(parents=True)
+            for number in range(10 if place else 20):
+                pixels = rng.integers(0, 256, (4, 4), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    data = load_data(tmp_path / "d", cache=str(tmp_path / "cache"))
+    assert [len(split) for split in (data.train, data.val, data.test)] == sizes
+    assert data.classes == ("cat", "dog")
+    assert "folder" in data.notes[0] or len(names) == 1
+
+
+def test_folders_named_like_splits_without_train_are_refused(tmp_path):
+    for name in ("val", "test"):
+        save_images(tmp_path / "d" / name, 5)
+    with pytest.raises(DalmError, match=r"named like splits \(test, val\), and none is train"):
+        load_data(tmp_path / "d")
+
+
+def test_classes_named_as_numbers_are_in_the_order_of_the_numbers(tmp_path):
+    for name in range(12):
+        save_images(tmp_path / "d" / str(name), 3, seed=name)
+    data = load_data(tmp_path / "d", cache=str(tmp_path / "cache"))
+    assert data.classes == tuple(str(name) for name in range(12))
+
+
+def test_a_linked_class_is_read_and_a_loop_is_not(tmp_path):
+    save_images(tmp_path / "elsewhere", 10, seed=1)
+    save_images(tmp_path / "d" / "a", 10, seed=2)
+    (tmp_path / "d" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "d" / "a" / "up").symlink_to(tmp_path / "d")
+    data = load_data(tmp_path / "d", cache=str(tmp_path / "cache"))
+    assert data.classes == ("a", "b")
+    assert len(data.train) + len(data.val) + len(data.test) == 20
+    assert any("up (a folder that is read already)" in note for note in data.notes)
+
+
+def test_what_a_file_holds_beside_one_picture_is_said(tmp_path):
+    save_images(tmp_path / "d", 20)
+    frames = [Image.new("L", (4, 4), value) for value in (1, 2, 3)]
+    frames[0].save(tmp_path / "d" / "pages.tiff", save_all=True, append_images=frames[1:])
+    (tmp_path / "d" / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    for number in range(500):
+        (tmp_path / "d" / f"{number}.txt").touch()
+    notes = " ".join(load_data(tmp_path / "d", cache=str(tmp_path / "cache")).notes)
+    assert "several pages or frames (1) the first counts: pages.tiff" in notes
+    assert "(501)" in notes
+    assert len(notes) < 2000
+
+
+def test_copies_across_splits_that_came_are_a_warning(tmp_path):
+    save_images(tmp_path / "d" / "train", 20)
+    save_images(tmp_path / "d" / "val", 10, seed=5)
+    save_images(tmp_path / "d" / "test", 20)
+    data = load_data(tmp_path / "d", cache=str(tmp_path / "cache"))
+    assert "20 of 20 test images (100%) are training images too" in data.warnings[0]
+    assert load_data(tmp_path / "d", cache=str(tmp_path / "cache")).warnings == data.warnings
+
+
+def save_images(folder, count, seed=0):
+    """Random pictures; the same for the same seed."""
+    folder.mkdir(parents=True)
+    for number, pixels in enumerate(np.random.default_rng(seed).integers(0, 256, (count, 4, 4))):
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{seed}-{number}.png")
 
 
 def test_too_few_images(tmp_path, fill):

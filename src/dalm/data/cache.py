@@ -24,7 +24,7 @@ from dalm.core import Spec
 from dalm.data.dataset import Array, Data, Split
 from dalm.data.options import ImageOptions
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 IMAGE_LEVELS = 256
 NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 """Linux's MAP_NORESERVE, which Python's `mmap` does not name."""
@@ -40,6 +40,7 @@ class Decoded:
         labels: the class of each row, 0 where there are none.
         classes: the classes' names.
         notes: how the images were read, in sentences.
+        warnings: what would make figures wrong, in sentences.
     """
 
     shape: Sequence[int]
@@ -47,6 +48,7 @@ class Decoded:
     labels: Sequence[int]
     classes: Sequence[str]
     notes: Sequence[str]
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class CacheEntry:
             test=test,
             classes=tuple(decoded.classes),
             notes=tuple(decoded.notes),
+            warnings=tuple(decoded.warnings),
         )
 
 

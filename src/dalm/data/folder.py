@@ -1,8 +1,8 @@
 """A folder of images, decoded once into a cache.
 
-Subfolders are classes; a folder without subfolders has none. Files and folders whose name starts
-with a dot are not looked at. Every other file is tried, whatever its name, and what cannot be read
-is listed.
+Subfolders are classes, or splits and then classes; a folder without subfolders has none. Files and
+folders whose name starts with a dot are not looked at. Every other file is tried, whatever its
+name, and what cannot be read is listed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,23 @@ from typing import BinaryIO
 import numpy as np
 
 from dalm.data.cache import IMAGE_LEVELS, CacheEntry, Decoded, cache_entry
+from dalm.data.checks import copies_said
 from dalm.data.dataset import Array, Data, blocks_of
 from dalm.data.hashes import content_hasher
-from dalm.data.images import RULES, read_image
+from dalm.data.images import RULES, has_frames, read_image
+from dalm.data.labels import in_order
 from dalm.data.levels import reduce_levels
 from dalm.data.options import ImageOptions
+from dalm.data.reading import few
 from dalm.data.source import Source, existing_path
-from dalm.data.splits import Dealt, deal_images
+from dalm.data.splits import Dealt
+from dalm.data.subfolders import Place, deal_places, places, printable
 from dalm.errors import DalmError
 
-SPLIT_FOLDERS = {"train", "val", "valid", "validation", "test"}
+LISTED = 10
+"""Names that are listed, of those that have something in common."""
+HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+"""Brands of a format that Pillow does not read by itself."""
 
 
 def load_folder(root: Path, options: ImageOptions) -> Data:
@@ -38,8 +45,8 @@ def load_folder(root: Path, options: ImageOptions) -> Data:
 
     Raises:
         DalmError: if there are no images, too few, or of different sizes without `size`; if files
-            lie beside class folders, or the folders are named like splits; if the cache cannot be
-            written.
+            lie beside class folders, or folders are named like splits and none is train; if the
+            cache cannot be written.
 
     >>> import PIL.Image
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +60,7 @@ def load_folder(root: Path, options: ImageOptions) -> Data:
     root = root.resolve()
     try:
         files, hidden = list_files(root)
-        _check_layout(root, files)
+        places(root, files)  # refuses a layout before the long work of decoding
         entry = cache_entry(root, files, options)
         return entry.open() or _build(entry, files, hidden)
     except OSError as error:
@@ -64,16 +71,28 @@ def load_folder(root: Path, options: ImageOptions) -> Data:
 
 
 def list_files(root: Path) -> tuple[list[Path], int]:
-    """All files below `root`, sorted, and how many hidden names were passed over."""
+    """All files below `root`, sorted, and how many hidden names were passed over. Links to folders
+    are followed, each folder once; a link to one that is read already counts as a file that cannot
+    be read.
+    """
     files = []
     hidden = 0
-    for where, folders, names in os.walk(root, onerror=_raise):
+    seen = {os.path.realpath(root)}
+    for where, folders, names in os.walk(root, onerror=_raise, followlinks=True):
         hidden += sum(map(_is_hidden, folders + names))
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        # A link to a folder is not followed, so it counts as a file that cannot be read.
-        links = [name for name in folders if os.path.islink(os.path.join(where, name))]
-        files += [Path(where, name) for name in sorted(names + links) if not _is_hidden(name)]
+        again = []
+        for name in sorted(filter(_is_shown, folders)):
+            place = os.path.realpath(os.path.join(where, name))
+            if place in seen or os.path.realpath(root).startswith(place + os.sep):
+                again.append(name)
+            seen.add(place)
+        folders[:] = sorted(name for name in filter(_is_shown, folders) if name not in again)
+        files += [Path(where, name) for name in sorted([*filter(_is_shown, names), *again])]
     return files, hidden
+
+
+def _is_shown(name: str) -> bool:
+    return not _is_hidden(name)
 
 
 def _is_hidden(name: str) -> bool:
@@ -84,26 +103,6 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _check_layout(root: Path, files: list[Path]) -> None:
-    classes = {_class_of(root, path) for path in files} - {""}
-    if len(classes) > 1 and classes <= SPLIT_FOLDERS:
-        names = ", ".join(sorted(classes))
-        raise DalmError(
-            f"the subfolders of {root} are named like splits ({names}), not like classes; dalm "
-            "splits one folder itself"
-        )
-
-
-def _class_of(root: Path, path: Path) -> str:
-    """The subfolder that a file is in, or nothing."""
-    inside = path.relative_to(root).parts
-    return _printable(inside[0]) if len(inside) > 1 else ""
-
-
-def _printable(name: str | Path) -> str:
-    return os.fsencode(name).decode(errors="backslashreplace")
-
-
 def _build(entry: CacheEntry, files: list[Path], hidden: int) -> Data:
     cache = entry.stem.parent
     cache.mkdir(parents=True, exist_ok=True)
@@ -112,7 +111,7 @@ def _build(entry: CacheEntry, files: list[Path], hidden: int) -> Data:
         with raw.open("wb") as file:
             scan = scan_images(entry.root, files, file, entry.options)
         hashes = np.array(scan.hashes, np.uint64)
-        dealt = deal_images(hashes, 2, entry.options.seed, np.array(scan.labels))
+        dealt = deal_places(hashes, scan.places, entry.options.seed)
         pixels = Path(scratch, "pixels")
         shape = _write_pixels(raw, pixels, scan, dealt.parts, entry.options)
         decoded = _describe(scan, shape, dealt, hidden, entry.options)
@@ -128,7 +127,8 @@ class Scan:
         first: the name of the first image.
         coloured: whether any image has colours.
         hashes: of each image's pixels.
-        labels: the class of each image, nothing if it has none.
+        places: the split and the class of each image, as far as folders say them.
+        paged: files that hold several pictures.
         skipped: what could not be read, with the reason.
     """
 
@@ -136,7 +136,8 @@ class Scan:
     first: str = ""
     coloured: bool = False
     hashes: list[int] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    paged: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
@@ -153,16 +154,16 @@ def scan_images(root: Path, files: list[Path], raw: BinaryIO, options: ImageOpti
         DalmError: if there are no images, they differ in size, or some lie beside class folders.
     """
     scan = Scan()
-    has_classes = any(_class_of(root, path) for path in files)
-    for path in files:
-        name = _printable(path.relative_to(root))
-        label = _class_of(root, path)
+    found = places(root, files)
+    has_classes = any(place.label for place in found)
+    for path, place in zip(files, found, strict=True):
+        name = printable(path.relative_to(root))
         try:
-            pixels, digest = _read(path, options)
+            pixels, digest, several = _read(path, options)
         except Exception as error:  # a damaged image can make a decoder raise anything
             scan.skipped.append(f"{name} ({_reason(error)})")
             continue
-        if has_classes and not label:
+        if has_classes and not place.label:
             raise DalmError(
                 f"{root} holds images, such as {name}, beside subfolders; put every image into a "
                 "subfolder, its class, or none"
@@ -170,7 +171,8 @@ def scan_images(root: Path, files: list[Path], raw: BinaryIO, options: ImageOpti
         _check_size(scan, name, pixels)
         scan.coloured |= len(pixels) == 3
         scan.hashes.append(digest)
-        scan.labels.append(label)
+        scan.places.append(place)
+        scan.paged += [name] * several
         raw.write(np.broadcast_to(pixels, scan.shape).tobytes())
 
     if not scan.hashes:
@@ -184,16 +186,21 @@ def _tried(scan: Scan, files: list[Path]) -> str:
     return f"; of {len(files)} files none could be read: {', '.join(scan.skipped[:5])}"
 
 
-def _read(path: Path, options: ImageOptions) -> tuple[Array, int]:
-    """The pixels of an image and their digest."""
+def _read(path: Path, options: ImageOptions) -> tuple[Array, int, bool]:
+    """The pixels of an image, their digest, and whether the file holds more pictures."""
     if not path.is_file():
-        raise ValueError("not a regular file")
+        raise ValueError("a folder that is read already" if path.is_dir() else "not a regular file")
     with path.open("rb") as file:
+        if file.read(12)[4:] in [b"ftyp" + brand for brand in HEIC]:
+            raise ValueError("HEIC; convert it to PNG or JPEG")
+        file.seek(0)
+        several = has_frames(file)
+        file.seek(0)
         pixels = read_image(file, options.grey, options.size)
     hasher = content_hasher(options.seed)
     colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # a grey image may be saved so
     hasher.update(str(colours.shape).encode() + colours.tobytes())
-    return pixels, int.from_bytes(hasher.digest(), "big")
+    return pixels, int.from_bytes(hasher.digest(), "big"), several
 
 
 def _reason(error: Exception) -> str:
@@ -237,20 +244,27 @@ def _in_order(rows: Array, order: Array) -> Iterator[Array]:
 def _describe(
     scan: Scan, shape: tuple[int, ...], dealt: Dealt, hidden: int, options: ImageOptions
 ) -> Decoded:
-    classes = sorted(set(scan.labels) - {""})
+    classes = in_order(sorted({place.label for place in scan.places} - {""}))
     number_of = {name: number for number, name in enumerate(classes or [""])}
-    labels = [number_of[scan.labels[row]] for row in np.concatenate(dealt.parts)]
+    labels = [number_of[scan.places[row].label] for row in np.concatenate(dealt.parts)]
     counts = [len(order) for order in dealt.parts]
     notes = [*dealt.notes, *_notes(scan, hidden, options)]
-    return Decoded(shape, counts, labels, classes, notes)
+    hashes = np.array(scan.hashes, np.uint64)
+    copies = copies_said([hashes[part] for part in dealt.parts], "image")
+    return Decoded(shape, counts, labels, classes, notes, copies)
 
 
 def _notes(scan: Scan, hidden: int, options: ImageOptions) -> list[str]:
     notes = [RULES]
     if scan.skipped:
         notes.append(
-            f"Left out because they could not be read as images ({len(scan.skipped)}): "
-            f"{', '.join(scan.skipped)}."
+            f"Left out because they could not be read as images ({len(scan.skipped):,}): "
+            f"{few(scan.skipped, most=LISTED)}."
+        )
+    if scan.paged:
+        notes.append(
+            f"Of files with several pages or frames ({len(scan.paged):,}) the first counts: "
+            f"{few(scan.paged, most=LISTED)}."
         )
     if hidden:
         notes.append(f"Not looked at because the name starts with a dot ({hidden}).")

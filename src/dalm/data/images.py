@@ -55,6 +55,18 @@ def read_image(file: IO[bytes], grey: bool, size: int | None) -> Array:
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
 
 
+def has_frames(file: IO[bytes]) -> bool:
+    """Whether an image file holds several pages or frames.
+
+    Args:
+        file: open for reading.
+    """
+    import PIL.Image
+
+    with PIL.Image.open(file) as opened:
+        return bool(getattr(opened, "is_animated", False))
+
+
 def resize_channel(channel: Array, size: int) -> Array:
     """Cut one channel to the square in its centre and resize it.
 
