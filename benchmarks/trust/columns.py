@@ -43,7 +43,7 @@ def collinear_said() -> Json:
         fit = shell("fit gaussian data.npz --out run", folder)
         shell("score run", folder)
         page = dalm.report([folder / "run"]).read_text()
-    sign = r"[^.\n]*(?:determined|collinear|rank|linear rule|sum of)[^.\n<]*"
+    sign = r"[^.\n]*(?:determined|collinear|\brank\b|linear rule|sum of)[^.\n<]*"
     heard = {
         name: bool(re.search(sign, text))
         for name, text in (("screen", fit.stdout + fit.stderr), ("page", page))
@@ -73,7 +73,9 @@ def negative_bits() -> Json:
         shell("fit gaussian data.npz --out run", folder)
         ended = shell("score run", folder)
         page = dalm.report([folder / "run"]).read_text()
-    sign = r"negative|below (0|zero)|less than (0|zero)"
+    below = r"(?:negative|below (?:0|zero))"
+    about = r"(?:densit|bits/dim)"
+    sign = rf"{below}[^.<]*{about}|{about}[^.<]*{below}"
     places = (("screen", ended.stdout + ended.stderr), ("page", page))
     heard = {name: bool(re.search(sign, text)) for name, text in places}
     figure = re.search(r"bits/dim +[−-][\d.]+", ended.stdout)
@@ -102,7 +104,7 @@ def _refusal(*given: Any) -> str:
 def untrained_class() -> Json:
     """J11: a class without training rows, drawn from a VAE."""
     x = rng().normal(size=(120, 3))
-    y = {"y_train": np.array([0, 1] * 40), "y_test": np.array([0, 1, 2, 2] * 10)}
+    y: Json = {"y_train": np.array([0, 1] * 40), "y_test": np.array([0, 1, 2, 2] * 10)}
     with quietly() as folder:
         np.savez(folder / "data.npz", x_train=x[:80], x_test=x[80:], **y)
         fit = shell("fit vae data.npz --conditional --steps 2 --out run", folder)

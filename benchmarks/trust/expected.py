@@ -51,7 +51,7 @@ def python_shows() -> Json:
     with quietly() as folder:
         code = "import dalm; print('GAVE', dalm.fit('vae', 'digits', steps=30, out='run'))"
         fit = _in_terminal(code, folder)
-        more = "families=['gaussian'], steps=1, out='board'"
+        more = "families=['gaussian'], seconds=1, n=120, out='board'"
         board = _in_terminal(f"import dalm; print('GAVE', dalm.compare('ring8', {more}))", folder)
     shown, _, given = fit.partition("GAVE")
     lines, _, table = board.partition("GAVE")

@@ -119,7 +119,7 @@ def equal_pixels() -> Json:
         ended = shell("compare data --families gaussian --seconds 1 --out board", folder)
         page = (folder / "board" / "report.html").read_text()
     rows = [{row.numpy().tobytes() for row in split.x} for split in (data.train, data.test)]
-    sign = r"(\d[^.]*(repeat|equal|duplicate|same pixels|twice)|(repeat|duplicate|twice)[^.]*\d)"
+    sign = r"(\d[^.]*(repeat|equal|duplicate|copies|twice)|(repeat|duplicate|copies|twice)[^.]*\d)"
     told = [words for words in (*data.notes[1:], *data.warnings) if re.search(sign, words)]
     places = {"screen": ended.stdout + ended.stderr, "page": page}
     heard = [name for name, text in places.items() if any(words[:40] in text for words in told)]
@@ -145,8 +145,7 @@ def split_folders(*names: str) -> Json:
         return answer("J3", before, f"{', '.join(names)}: {data}", "given splits", False)
     sizes = [len(split) for split in (data.train, data.val, data.test)]
     right = {1: sum(sizes) == 60, 2: sizes[2] == 20, 3: sizes == [60, 20, 20]}[len(names)]
-    sign = rf"\b({'|'.join(names)})\b[^.]*folder|folder[^.]*\b({'|'.join(names)})\b|({names[0]})/"
-    told = re.search(sign, " ".join(data.notes)) is not None
+    told = "folder" in " ".join(data.notes)
     now = f"{', '.join(names)}: {sizes}, classes {', '.join(data.classes)}, said: {told}"
     ok = right and told and data.classes == ("cat", "dog")
     return answer("J3", before, now, "given splits, cat and dog, said", ok)

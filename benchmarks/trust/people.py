@@ -189,8 +189,8 @@ def classifiers() -> Json:
     found = {score.metric for score in scores}
     close = "accuracy" in found and abs((scores["accuracy"].value or 0) - right) < 1e-6
     words = [word for word in ("accuracy", "log loss", "taken for") if word in page.lower()]
-    told = [score.note for score in scores if score.metric == "accuracy" and score.subset]
-    wrong = sum(int(n) for note in told for n in re.findall(r"\S+ (\d+)(?=,|$)", note))
+    told = [one.note for one in scores if one.metric == "accuracy" and one.split == "test"]
+    wrong = sum(int(n) for note in told for n in re.findall(r"(\d+) × ", note))
     confused = wrong == round(len(taken) * (1 - right))
     now = f"accuracy {right:.3f} as by hand: {close}; confusions {wrong}, all: {confused}; {words}"
     ok = close and confused and "log_loss" in found and len(words) == 3

@@ -46,7 +46,7 @@ def test_accuracy_and_log_loss_are_those_of_bayes_rule():
     assert found["accuracy", None].value == 0.5
     assert found["accuracy", "class cat"].value == 1
     assert found["accuracy", "class dog"].value == pytest.approx(1 / 3)
-    assert found["accuracy", "class dog"].note == "taken for cat 2"
+    assert found["accuracy", "class dog"].note == "taken for 2 × cat"
     assert found["accuracy", None].note == "the most frequent class alone: 0.750"
     nats = [-math.log(2 / 3), -math.log(1 / 3), -math.log(1 / 3), 0]
     assert found["log_loss", None].value == pytest.approx(sum(nats) / 4, rel=1e-6)

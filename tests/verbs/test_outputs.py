@@ -154,3 +154,15 @@ def test_help_of_a_command_may_be_asked_in_words(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["help", "sources"])
     assert capsys.readouterr().out.startswith("usage: dalm sources")
+
+
+def test_a_folder_of_pictures_is_compressed_as_the_model_saw_it(home, tmp_path):
+    dalm.sample(home / "i", 40, tmp_path / "pictures", seed=3)
+    run = dalm.fit("gaussian", tmp_path / "pictures", levels=4, out=tmp_path / "run", **QUIET)
+    dalm.compress(run, tmp_path / "pictures", tmp_path / "d.dalm")
+    dalm.decompress(tmp_path / "d.dalm", tmp_path / "back.npz", run=run.path)
+    data = dalm.load_data(tmp_path / "pictures", levels=4)
+    splits = (data.train, data.val, data.test)
+    with np.load(tmp_path / "back.npz") as stored:
+        assert np.array_equal(stored["x"], np.concatenate([split.x.numpy() for split in splits]))
+        assert np.array_equal(stored["y"], np.concatenate([split.y.numpy() for split in splits]))

@@ -159,7 +159,7 @@ def test_progress_reaches_the_end(tmp_path):
         ("decompress good.dalm -o other.npy", "holds labels too, and a .npy file one array only"),
         ("decompress good.dalm -o data.npz", "data.npz exists already; nothing was changed"),
         ("compress runs/kde data.npz -o data.npz", "data.npz exists already; nothing was changed"),
-        ("compress runs/kde runs", "runs is a folder; to be compressed are a .npz file"),
+        ("compress runs/kde nothing", "no file nothing; to be compressed are a .npz file"),
         ("compress runs/kde more.npz", "nothing beside them. Not used, of more.npz: z."),
         ("compress runs/kde data.npz --threads -3", "threads is from 0 to 256, got -3"),
         ("prove", "say which runs to prove"),

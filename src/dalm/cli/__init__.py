@@ -7,11 +7,11 @@ from __future__ import annotations
 import codecs
 import io
 import os
-import signal
 import sys
 import textwrap
 
 from dalm import __version__
+from dalm.cli.signals import listen
 from dalm.verbs import summary, verb_places
 
 ALIASES = {"models": "families", "data": "sources"}
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     when stopped.
     """
     if argv is None:
-        signal.signal(signal.SIGTERM, _stop)
+        listen()
         _print_anywhere()
     arguments = sys.argv[1:] if argv is None else argv
     if os.environ.get("RANK", "0") != "0":  # of torchrun: the first process speaks for all
@@ -88,15 +88,6 @@ def _answer(arguments: list[str]) -> int:
     from dalm.cli.commands import run
 
     return run(name, word, rest)
-
-
-def _stop(*_: object) -> None:
-    """Stop as by Ctrl-C, so that a machine which shuts down loses nothing; a shell's background job
-    may ignore that one.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.SIGINT)
 
 
 def _help() -> str:

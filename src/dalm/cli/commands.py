@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 from dalm.cli.fields import Field, Given, flag, has_shell_kind, parse, positional
 from dalm.cli.show import progress_bar, show
+from dalm.cli.signals import work_begins
 from dalm.cli.words import OTHER_VERBS
 from dalm.options import REQUIRED, Option
 from dalm.verbs import load_verb, summary
@@ -40,6 +41,8 @@ DEFAULTS = {
 """Where the shell writes if nothing is said; Python gives the result back, or asks."""
 NAMES = {"label": "class"}
 """What Python cannot call by its name."""
+SHORTER = {"start_from": "--from"}
+"""Flags that Python has no word for."""
 LETTERS = {"n": "-n", "out": "-o", "quiet": "-q"}
 JSON = Option("print as JSON", False, name="json", kind=bool)
 THREADS = Option(
@@ -129,6 +132,7 @@ def run(name: str, word: str, arguments: list[str]) -> int:
     given.own.pop("allow", None)
     trained = given.grouped.get("train", {}).get("threads")
     _use_threads(given.own.pop("threads", trained or 0))
+    work_begins()
     values = _values(command, given, quiet)
     with progress_bar(name, command.function, quiet) as callback:
         result = command.function(**values, **callback)
@@ -211,6 +215,7 @@ def _fields(command: Command, groups: Groups, defaults: dict[str, Any]) -> dict[
             short = short_name(group, name)
             is_free = len(places[short]) == 1 and short not in command.own
             aliases = [f"--{short.replace('_', '-')}"] if is_free else []
+            aliases += [SHORTER[name]] if name in SHORTER else []
             family_default = defaults.get(name) if group == "train" else None
             if has_shell_kind(option):
                 fields[group].append(flag(option, name, option.default, aliases, family_default))

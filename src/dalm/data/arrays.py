@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from dalm.core import Spec
+from dalm.core.scaler import Scaler
 from dalm.data.checks import copies_between, groups_matter, order_matters, splits_differ
 from dalm.data.dataset import Array, Data, Split
 from dalm.data.dividing import Divided, divide
@@ -16,8 +18,12 @@ from dalm.data.labels import encode_labels, tidy_labels, untrained
 from dalm.data.layout import arrange
 from dalm.data.levels import find_levels, to_values, whole_levels
 from dalm.data.options import RowOptions
+from dalm.data.reading import few
 from dalm.data.recorded import recorded_warning
 from dalm.data.validity import check_arrays, check_same_shape
+
+MOST_COLUMNS = 300
+"""Of vectors that are looked at for columns which others determine."""
 
 
 def from_arrays(
@@ -57,12 +63,13 @@ def from_arrays(
     tensors = [torch.from_numpy(to_values(x, levels, options)) for x in xs]
     train, val, test = (Split(x, y) for x, y in zip(tensors, labels.ys, strict=True))
     recorded = recorded_warning(divided.splits[0].x)
+    spec = Spec(xs[0].shape[1:], spec_levels, len(labels.classes))
 
     return Data(
         name=name,
         source=source,
         options=options.recorded(),
-        spec=Spec(xs[0].shape[1:], spec_levels, len(labels.classes)),
+        spec=spec,
         train=train,
         val=val,
         test=test,
@@ -70,6 +77,7 @@ def from_arrays(
         notes=(
             *(*divided.notes, *notes, *said),
             *(*labels.notes, *level_notes, *options.notes(levels)),
+            *determined(train.x, spec),
         ),
         warnings=(
             *(*divided.warnings, *_warnings(divided, options)),
@@ -99,6 +107,23 @@ def is_data(name: str) -> bool:
 def is_labels(name: str) -> bool:
     """Whether an array of this name holds labels."""
     return name == "y" or name.startswith("y_")
+
+
+def determined(train: Tensor, spec: Spec) -> list[str]:
+    """Which entries of real vectors say nothing of their own, in a sentence.
+
+    Args:
+        train: the rows that show it, (N, *spec.shape).
+        spec: what one datum is.
+
+    >>> determined(torch.tensor([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]]), Spec((2,)))
+    ['Left out of densities, and back in samples: Entry 1 is 5 in every training row.']
+    """
+    if spec.levels is not None or len(spec.shape) > 1 or spec.dims > MOST_COLUMNS:
+        return []
+    said = Scaler.of(train, spec).words()
+    sentences = few([sentence.rstrip(".") for sentence in said])
+    return [f"Left out of densities, and back in samples: {sentences}."] if said else []
 
 
 def _warnings(divided: Divided, options: RowOptions) -> list[str]:

@@ -20,7 +20,7 @@ from dalm.data.cache import IMAGE_LEVELS, CacheEntry, Decoded, cache_entry
 from dalm.data.checks import copies_said
 from dalm.data.dataset import Array, Data, blocks_of
 from dalm.data.hashes import content_hasher
-from dalm.data.images import RULES, has_frames, read_image
+from dalm.data.images import RULES, Facts, facts, read_image
 from dalm.data.labels import in_order
 from dalm.data.levels import reduce_levels
 from dalm.data.options import ImageOptions
@@ -129,6 +129,7 @@ class Scan:
         hashes: of each image's pixels.
         places: the split and the class of each image, as far as folders say them.
         paged: files that hold several pictures.
+        largest: the largest value of 16-bit grey, 0 where there is none.
         skipped: what could not be read, with the reason.
     """
 
@@ -138,6 +139,7 @@ class Scan:
     hashes: list[int] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     paged: list[str] = field(default_factory=list)
+    largest: int = 0
     skipped: list[str] = field(default_factory=list)
 
 
@@ -159,7 +161,7 @@ def scan_images(root: Path, files: list[Path], raw: BinaryIO, options: ImageOpti
     for path, place in zip(files, found, strict=True):
         name = printable(path.relative_to(root))
         try:
-            pixels, digest, several = _read(path, options)
+            pixels, digest, known = _read(path, options)
         except Exception as error:  # a damaged image can make a decoder raise anything
             scan.skipped.append(f"{name} ({_reason(error)})")
             continue
@@ -172,7 +174,8 @@ def scan_images(root: Path, files: list[Path], raw: BinaryIO, options: ImageOpti
         scan.coloured |= len(pixels) == 3
         scan.hashes.append(digest)
         scan.places.append(place)
-        scan.paged += [name] * several
+        scan.paged += [name] * known.several
+        scan.largest = max(scan.largest, known.largest)
         raw.write(np.broadcast_to(pixels, scan.shape).tobytes())
 
     if not scan.hashes:
@@ -186,21 +189,21 @@ def _tried(scan: Scan, files: list[Path]) -> str:
     return f"; of {len(files)} files none could be read: {', '.join(scan.skipped[:5])}"
 
 
-def _read(path: Path, options: ImageOptions) -> tuple[Array, int, bool]:
-    """The pixels of an image, their digest, and whether the file holds more pictures."""
+def _read(path: Path, options: ImageOptions) -> tuple[Array, int, Facts]:
+    """The pixels of an image, their digest, and what else is to be known of the file."""
     if not path.is_file():
         raise ValueError("a folder that is read already" if path.is_dir() else "not a regular file")
     with path.open("rb") as file:
         if file.read(12)[4:] in [b"ftyp" + brand for brand in HEIC]:
             raise ValueError("HEIC; convert it to PNG or JPEG")
         file.seek(0)
-        several = has_frames(file)
+        known = facts(file)
         file.seek(0)
-        pixels = read_image(file, options.grey, options.size)
+        pixels = read_image(file, options.grey, options.size, options.white)
     hasher = content_hasher(options.seed)
     colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # a grey image may be saved so
     hasher.update(str(colours.shape).encode() + colours.tobytes())
-    return pixels, int.from_bytes(hasher.digest(), "big"), several
+    return pixels, int.from_bytes(hasher.digest(), "big"), known
 
 
 def _reason(error: Exception) -> str:
@@ -216,10 +219,11 @@ def _check_size(scan: Scan, name: str, pixels: Array) -> None:
         return
     _, first_height, first_width = scan.shape
     _, height, width = pixels.shape
+    side = min(first_height, first_width, height, width)
     raise DalmError(
         f"the images have different sizes: {scan.first} is {first_width}×{first_height} and {name} "
         f"is {width}×{height}; give a size for all, such as "
-        f"size={min(first_height, first_width, height, width)}"
+        f"size={side} (--size {side})"
     )
 
 
@@ -255,7 +259,12 @@ def _describe(
 
 
 def _notes(scan: Scan, hidden: int, options: ImageOptions) -> list[str]:
-    notes = [RULES]
+    notes = [RULES.format(white=options.white)]
+    if 0 < 2 * scan.largest <= options.white:
+        notes.append(
+            f"16-bit pixels go up to {scan.largest:,} only, so they are dark and have few levels; "
+            f"white={scan.largest} (--white {scan.largest}) makes that value white."
+        )
     if scan.skipped:
         notes.append(
             f"Left out because they could not be read as images ({len(scan.skipped):,}): "

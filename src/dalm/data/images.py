@@ -1,8 +1,8 @@
 """Image files to pixels, by stated rules.
 
 - The EXIF orientation is applied. Of an animation, the first frame counts.
-- 16-bit grey becomes 8-bit by value * 255 / 65535, rounded. (Of 16-bit colour, Pillow reads the
-  upper byte.)
+- 16-bit grey becomes 8-bit by value * 255 / 65535, rounded, or by another value that is white. (Of
+  16-bit colour, Pillow reads the upper byte.)
 - 1-bit black and white become 0 and 255.
 - Transparency (RGBA, grey with alpha, palettes, a transparent colour) is composited over white.
 - Grey stays one channel; palettes and every other colour model become RGB.
@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,20 +20,44 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 RULES = (
-    "Image files were read so: 16-bit to 8-bit by value * 255 / 65535, transparency over white, "
+    "Image files were read so: 16-bit to 8-bit by value * 255 / {white}, transparency over white, "
     "palettes to RGB, EXIF orientation applied."
 )
 GREY_MODES = ("1", "L", "LA", "La")
 LARGEST_16_BIT = 65535
 
 
-def read_image(file: IO[bytes], grey: bool, size: int | None) -> Array:
+class Facts(NamedTuple):
+    """What is to be known of an image file beside its pixels: whether it holds several pages or
+    frames, and the largest value of 16-bit grey, 0 for other kinds.
+    """
+
+    several: bool
+    largest: int
+
+
+def facts(file: IO[bytes]) -> Facts:
+    """What is to be known of an image file.
+
+    Args:
+        file: open for reading.
+    """
+    import PIL.Image
+
+    with PIL.Image.open(file) as opened:
+        deep = opened.mode.startswith("I")
+        largest = int(np.asarray(opened).max()) if deep else 0
+        return Facts(bool(getattr(opened, "is_animated", False)), largest)
+
+
+def read_image(file: IO[bytes], grey: bool, size: int | None, white: int = LARGEST_16_BIT) -> Array:
     """The pixels of an image file, (C, H, W) uint8 with C of 1 or 3.
 
     Args:
         file: open for reading.
         grey: turn colour into luminance.
         size: cut to the square in the centre and resize to this side.
+        white: the value of 16-bit grey that becomes 255; what is above becomes 255 too.
 
     Raises:
         Exception: whatever Pillow raises on a file that is damaged or no image.
@@ -47,24 +71,12 @@ def read_image(file: IO[bytes], grey: bool, size: int | None) -> Array:
     import PIL.ImageOps
 
     with PIL.Image.open(file) as opened:
-        image = _over_white(_eight_bits(PIL.ImageOps.exif_transpose(opened)))
+        image = _over_white(_eight_bits(PIL.ImageOps.exif_transpose(opened), white))
     image = image.convert("L" if grey or image.mode in GREY_MODES else "RGB")
     if size:
         image = _square(image, size)
     pixels: Array = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
-
-
-def has_frames(file: IO[bytes]) -> bool:
-    """Whether an image file holds several pages or frames.
-
-    Args:
-        file: open for reading.
-    """
-    import PIL.Image
-
-    with PIL.Image.open(file) as opened:
-        return bool(getattr(opened, "is_animated", False))
 
 
 def resize_channel(channel: Array, size: int) -> Array:
@@ -86,7 +98,7 @@ def _image(pixels: Array) -> Image:
     return PIL.Image.fromarray(pixels.astype(np.uint8))
 
 
-def _eight_bits(image: Image) -> Image:
+def _eight_bits(image: Image, white: int) -> Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no stated range")
     if not image.mode.startswith("I"):
@@ -94,7 +106,7 @@ def _eight_bits(image: Image) -> Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > LARGEST_16_BIT:
         raise ValueError(f"32-bit pixels beyond {LARGEST_16_BIT} have no stated range")
-    return _image((values + 128) // 257)  # 65535 / 255 = 257
+    return _image(((255 * values + white // 2) // white).clip(max=255))
 
 
 def _over_white(image: Image) -> Image:

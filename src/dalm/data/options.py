@@ -71,7 +71,7 @@ class LevelOptions(DataOptions):
         super().validate()
         if self.binary and self.levels:
             raise DalmError(
-                f"binary data have 2 levels; give binary or levels={self.levels}, not both"
+                f"binary data have 2 levels; give binary or {self.levels} levels, not both"
             )
 
     def levels_from(self, levels: int) -> int:
@@ -116,6 +116,12 @@ class ImageOptions(LevelOptions):
         at_most=4096,
     )
     grey: bool = option("turn colour images into luminance", default=False)
+    white: int = option(
+        "the value of 16-bit pixels that becomes 255, such as 1023 of ten-bit ones",
+        default=65535,
+        at_least=1,
+        at_most=65535,
+    )
 
     def notes(self, levels: int | None) -> list[str]:
         """What the options do to images of `levels`, in sentences."""

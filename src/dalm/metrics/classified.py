@@ -59,7 +59,7 @@ def _guess(true: Tensor) -> str:
 def _of_class(y: int, taken: Tensor, names: tuple[str, ...]) -> Score:
     """How many rows of a class were named rightly, and what the others were taken for."""
     wrong = taken[taken != y].bincount()
-    others = [f"{names[k]} {wrong[k]}" for k in wrong.argsort(descending=True) if wrong[k]]
+    others = [f"{wrong[k]} × {names[k]}" for k in wrong.argsort(descending=True) if wrong[k]]
     note = f"taken for {', '.join(others)}" if others else ""
     interval = wilson_interval(taken == y)
     return ACCURACY.score(interval, n=len(taken), subset=f"class {names[y]}", note=note)

@@ -101,13 +101,13 @@ def require_absent(folder: Path) -> None:
 
     >>> require_absent(Path("."))
     Traceback (most recent call last):
-    dalm.errors.DalmError: . exists already; nothing was changed. Choose another folder, or go on
-    with what is in it by --resume
+    dalm.errors.DalmError: . exists already; nothing was changed. Choose another folder, go on with
+    what is in it (resume=True, --resume), or replace it (overwrite=True, --overwrite)
     """
     if folder.exists() and not is_empty(folder):
         raise DalmError(
-            f"{folder} exists already; nothing was changed. Choose another folder, or go on with "
-            "what is in it by --resume"
+            f"{folder} exists already; nothing was changed. Choose another folder, go on with what "
+            "is in it (resume=True, --resume), or replace it (overwrite=True, --overwrite)"
         )
 
     above = next(parent for parent in folder.absolute().parents if parent.exists())

@@ -189,7 +189,10 @@ def _failure(folder: Path, meta: Json) -> str | None:
     """Why a run came to no good end, if so."""
     state = run_state(folder)
     if state == "crashed":
-        return f"it crashed{_progress(folder)}: its process died. Go on with dalm fit … --resume"
+        return (
+            f"it crashed{_progress(folder)}: its process died. Go on with it by the same fit and "
+            "--resume (resume=True)"
+        )
 
     unknown = "no reason was recorded" if state == "failed" else None
     return meta.get("error") or unknown

@@ -38,7 +38,7 @@ def classes(rows: Sequence[Row]) -> Html:
         cells = [_cell(_of(row, subset)) for row in models]
         lines.append(tag("tr", tag("th", subset.removeprefix("class "), scope="row"), *cells))
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *lines))
-    return section("Classes, one by one", LEAD, tag("div", table, class_="scroll"))
+    return section("Classes, one by one", LEAD, tag("div", table, class_="scroll classes"))
 
 
 def _subsets(row: Row) -> list[str]:

@@ -80,7 +80,7 @@ def best_densities(rows: Sequence[Row]) -> Iterator[Finding]:
     if densities.rows:
         first = densities.rows[0]
         sentences = f"{name(first)}: {density_phrase(first)} bits/dim on held-out data."
-        chosen = _bound(densities) + _chosen(densities) + _spread(first)
+        chosen = _negative(first) + _bound(densities) + _chosen(densities) + _spread(first)
         yield _heading("density", densities), sentences + chosen + _certainty(densities)
     if estimates.rows:
         first = estimates.rows[0]
@@ -95,6 +95,13 @@ def best_densities(rows: Sequence[Row]) -> Iterator[Finding]:
 def density_phrase(row: Row) -> str:
     """Its tightest likelihood."""
     return phrase(row, tightest(row))
+
+
+def _negative(row: Row) -> str:
+    """What a figure below zero is."""
+    if (number(record(row, tightest(row))) or 0.0) >= 0:
+        return ""
+    return " A density may be above 1: in other units it is another number, and no file is smaller."
 
 
 def _spread(row: Row) -> str:

@@ -86,7 +86,8 @@ class ProgressBar(Listener):
             TextColumn("{task.fields[rate]}/s"),
             TimeRemainingColumn(),
         ]
-        self.bar = Progress(*columns, transient=True)
+        # Where there is no terminal a bar would leave an empty line.
+        self.bar = Progress(*columns, transient=True, disable=not get_console().is_terminal)
         self.task = self.bar.add_task("", total=session.options.steps, count="", loss="", rate="")
         self.bar.start()
 

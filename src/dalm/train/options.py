@@ -126,8 +126,8 @@ def resolve(asked: FitOptions, model: Generative, rows: int) -> FitOptions:
     """
     if asked.steps is not None and asked.seconds is not None:
         raise DalmError(
-            f"the budget is steps or seconds, not both; got steps={asked.steps} and "
-            f"seconds={asked.seconds}"
+            f"the budget is steps or seconds, not both; got {asked.steps} steps and "
+            f"{asked.seconds:g} seconds"
         )
     best = "cuda" if torch.cuda.is_available() else "cpu"
     resolved = asked.replace(device=available(asked.device or best))

@@ -136,8 +136,9 @@ def compress(
 
     Args:
         run: a run or its folder.
-        data: a file with an array `x`, and perhaps labels `y`, .npz, .npy or IDX; or an array (N,
-            ...); or a split of loaded data.
+        data: a file with an array `x`, and perhaps labels `y`, .npz, .npy or IDX; a folder of
+            images, which come as the model's own did; or an array (N, ...); or a split of loaded
+            data.
         out: the archive.
         samples: importance samples of a latent-variable model; of many data more make a smaller
             file more slowly.
@@ -152,8 +153,9 @@ def compress(
         DalmError: the run, the data or the place do not suit.
     """
     target = _vacant(out, force)
-    x, y = read_source(data)
-    model = (run if isinstance(run, Run) else Run.open(run)).model
+    run = run if isinstance(run, Run) else Run.open(run)
+    model = run.model
+    x, y = read_source(data, run.meta["data"]["options"])
     settings = Settings(samples=samples, chunk=chunk, embed=embed, batch=batch)
     began = time.perf_counter()
     with atomic_write(target) as file:
@@ -274,5 +276,5 @@ def _find(header: Header, place: str | Path | None) -> Generative:
         f"model {header.model.hex()}, which wrote the archive of {header.count:,} data, shape "
         f"{header.shape}, {header.spec.levels} levels"
     )
-    trouble = f"no run under {folder.absolute()} has the {wanted}; point at it with --run"
+    trouble = f"no run under {folder.absolute()} has the {wanted}; point at it (run=, --run)"
     raise DalmError(". ".join([trouble, *unread[:3]]))

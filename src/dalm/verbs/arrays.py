@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dalm.codec import ArchiveReader
-from dalm.data import Split
+from dalm.data import Split, load_data
 from dalm.data.files import read_arrays
+from dalm.data.options import ImageOptions
 from dalm.errors import DalmError
 
 Array = NDArray[np.generic]
 Source = str | Path | Array | Tensor | Split
-"""What `dalm.compress` takes: a file, an array (N, ...) or a split of loaded data."""
-TAKES = "to be compressed are a .npz file with x (and y), .npy or IDX"
+"""What `dalm.compress` takes: a file, a folder of images, an array (N, ...), a split of data."""
+TAKES = "to be compressed are a .npz file with x (and y), .npy, IDX, or a folder of images"
 
 
-def read_source(data: Source) -> tuple[Array, Array | None]:
+def read_source(data: Source, options: Mapping[str, Any]) -> tuple[Array, Array | None]:
     """Data (N, ...) to compress, and their labels (N,) if there are any.
+
+    Args:
+        data: an array, a split, a file, or a folder of images.
+        options: of the data that the model learned, by which images are brought to its shape.
 
     Raises:
         DalmError: the file is not there, or holds something else.
@@ -32,14 +38,28 @@ def read_source(data: Source) -> tuple[Array, Array | None]:
     if isinstance(data, Tensor | np.ndarray):
         return np.asarray(data), None
     path = Path(data)
+    if path.is_dir():
+        return _images(path, options)
     if not path.is_file():
-        trouble = f"{path} is a folder" if path.exists() else f"there is no file {path}"
-        raise DalmError(f"{trouble}; {TAKES}. The test split of a run is compressed by dalm prove")
+        raise DalmError(
+            f"there is no file {path}; {TAKES}. The test split of a run is compressed by dalm prove"
+        )
     arrays, unused = read_arrays(path)
     if not {"x"} <= arrays.keys() <= {"x", "y"} or unused:
         trouble = f"{path} holds {', '.join(arrays)}; {TAKES}, and nothing beside them."
         raise DalmError(" ".join([trouble, *unused]))
     return arrays["x"], arrays.get("y")
+
+
+def _images(folder: Path, options: Mapping[str, Any]) -> tuple[Array, Array | None]:
+    """All images of a folder, its train, val and test one after the other, with their classes."""
+    known = ImageOptions.declared()
+    asked = {name: value for name, value in options.items() if name in known}
+    found = load_data(folder, **asked)
+    splits = (found.train, found.val, found.test)
+    x = np.concatenate([split.x.numpy() for split in splits])
+    labels = [split.y.numpy() for split in splits if split.y is not None]
+    return x, np.concatenate(labels) if labels else None
 
 
 def write_data(reader: ArchiveReader, file: BinaryIO, bundled: bool) -> None:

@@ -169,7 +169,10 @@ def _training(values: Mapping[str, Any], data: Data) -> FitOptions:
     own = {"learn_from": "train", "plan": None, "start_from": None}
     for name, value in own.items():
         if (given := getattr(training, name)) != value:
-            raise DalmError(f"compare decides this itself for each row; leave {name}={given!r} out")
+            raise DalmError(
+                f"compare decides {name} (--{name.replace('_', '-')}) itself for each row; leave "
+                f"it out, got {given!r}"
+            )
     return training
 
 

@@ -58,6 +58,11 @@ def sample(
     model = run.model if device is None else run.model.to(device)
     names = run.meta["data"].get("classes") or [str(y) for y in range(model.spec.classes or 0)]
     number = None if label is None else _class_of(model, label, names)
+    if number is not None and not model.prior[number]:
+        raise DalmError(
+            f"there were no training rows of class {names[number]!r}, so {model.family} knows "
+            "nothing of it"
+        )
     generator = torch.Generator(model.device).manual_seed(check_seed(seed))
     classes = _classes(model, int(n), number, generator)
     x = _draw(model, classes, generator, options)
