@@ -13,10 +13,38 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from common import Json, arguments, save, table  # isort: skip
-from trust import board, budgets, claims, files, intervals, numbers, pages, people, splits
+from trust import (
+    board,
+    budgets,
+    claims,
+    columns,
+    expected,
+    folders,
+    hints,
+    intervals,
+    numbers,
+    pages,
+    people,
+    shells,
+    splits,
+)
 from trust.rows import answer
 
-PARTS = (splits, numbers, claims, board, intervals, budgets, people, pages, files)
+PARTS = (
+    splits,
+    numbers,
+    claims,
+    board,
+    intervals,
+    budgets,
+    people,
+    expected,
+    pages,
+    folders,
+    columns,
+    shells,
+    hints,
+)
 
 
 def rows(only: list[str]) -> Iterator[Json]:

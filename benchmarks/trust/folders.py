@@ -18,7 +18,7 @@ import numpy as np
 import PIL.Image
 
 import dalm
-from dalm.data import Data, data_options, load_data
+from dalm.data import Data, load_data
 from dalm.errors import DalmError
 from trust.rows import Json, answer, quietly, rng, said, shell
 
@@ -168,14 +168,15 @@ def ten_bits() -> Json:
         for place, pixels in enumerate(rng().integers(0, 1024, (40, 8, 8), dtype=np.uint16)):
             PIL.Image.fromarray(pixels).save(folder / "data" / f"{place}.png")
         plain = _loaded(folder / "data")
-        names = [name for name, one in data_options().items() if re.search("range", one.meaning)]
-        scaled = _loaded(folder / "data", **{names[0]: True}) if names else plain
+        told = "" if isinstance(plain, str) else _told(plain)
+        advice = {name: int(value) for name, value in re.findall(r"\b([a-z]+)=(\d+)", told)}
+        scaled = _loaded(folder / "data", **advice)
     if isinstance(plain, str) or isinstance(scaled, str):
         return answer("J4", "not a word", f"{plain} {scaled}", "said; an option", False)
     kinds = [len(np.unique(data.train.x)) for data in (plain, scaled)]
-    told = re.search(r"[^.]*(1023|1,023|1024|1,024|10.bit|ten.bit)[^.]*", _told(plain))
-    now = f"{kinds[0]} levels; said: {told and told[0].strip()}; option {names}: {kinds[1]} levels"
-    ok = told is not None and kinds[1] > 200
+    found = re.search(r"[^.]*(1,?02[34]|10.bit|ten.bit)[^.]*", told)
+    now = f"{kinds[0]} levels; said: {found and found[0].strip()}; followed: {kinds[1]} levels"
+    ok = found is not None and kinds[1] > 200
     return answer("J4", "a handful of levels, not a word", now, "said; 256 by an option", ok)
 
 

@@ -118,7 +118,7 @@ def leaks() -> Json:
         dalm.report(run.path)
         page = (run.path / "report.html").read_text(encoding="utf-8")
         sealed = dalm.prove(run, data)
-    on_seal = "training" in str(sealed.record.get("warning", sealed.record))
+    on_seal = any("training" in words for words in sealed.legend)
     now = f"notes: {bool(said)}, page: {bool(said) and said[0][:30] in page}, seal: {on_seal}"
     ok = bool(said) and said[0][:30] in page and on_seal
     return answer("A4", "not a word; sealed at 4,617 bytes", now, "said on all three", ok)

@@ -87,10 +87,11 @@ def test_gaussian_map_shrinks_towards_the_same_total_variance(correlated, teach,
 
 
 @pytest.mark.parametrize(("n", "same"), [(29, "map"), (30, "mle")])
-def test_gaussian_chooses_by_the_number_of_data(correlated, teach, n, same):
-    x = correlated(90, 3)[0][:n]
+def test_gaussian_of_levels_chooses_by_the_number_of_data(correlated, teach, n, same):
+    x = (10 * correlated(90, 3)[0][:n] + 50).round().clip(0, 99).astype(np.uint8)
+    spec = Spec((3,), levels=100)
     chosen, expected = (
-        teach(Gaussian(Spec((3,)), estimate=estimate), x).factor for estimate in ("auto", same)
+        teach(Gaussian(spec, estimate=estimate), x).factor for estimate in ("auto", same)
     )
     assert torch.equal(chosen, expected)
 

@@ -212,6 +212,7 @@ def test_what_has_no_likelihood_has_a_reason(capsys):
     assert json.loads(Path("runs/dcgan/metrics.json").read_text())["proof"].keys() == {
         "sealed",
         "reason",
+        "warnings",
     }
 
 

@@ -32,7 +32,7 @@ def prove(runs: Sequence[str], *, samples: int = 1, full: bool = False) -> Exit:
 
         try:
             proof = dalm.prove(run, samples=samples, full=full, announce=announce)
-            words = proof.summary
+            words = "; ".join([proof.summary, *proof.legend])
             failed |= proof.failed
         except DalmError as error:
             words = f"not proven: {error}"

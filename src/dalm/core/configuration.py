@@ -108,7 +108,8 @@ def _restore_scalers(model: nn.Module, state: dict[str, Tensor]) -> None:
         owner = model.get_submodule(stem.removesuffix("scaler.").rstrip("."))
         buffers = {key.removeprefix(stem): state[key] for key in state if key.startswith(stem)}
         real = isinstance(owner, Generative) and owner.spec.levels is None
-        if not isinstance(owner, Generative) or not real or buffers.keys() != set(Scaler.NAMES):
+        complete = buffers.keys() - {"logged"} == set(Scaler.NAMES)
+        if not isinstance(owner, Generative) or not real or not complete:
             raise DalmError(f"the weights do not belong to this model: it cannot have {place!r}")
         owner.use_scaler(Scaler(**buffers))
 

@@ -51,6 +51,8 @@ class Generative(nn.Module, Declared, abc.ABC):
     """Whether a conditional model also learns from rows without a label."""
     added: ClassVar[frozenset[str]] = frozenset()
     """Names of buffers that earlier versions did not save; as they begin, nothing changes."""
+    logarithmic = False
+    """Whether the units are logarithms where that is possible, as the data ask (`log`)."""
     standardises: ClassVar[bool] = True
     """Whether real data are seen in standard units; a family that returns rows wants them as they
     are."""
@@ -184,7 +186,7 @@ class Generative(nn.Module, Declared, abc.ABC):
             x: all training data, (N, *spec.shape), in their own units.
         """
         if self.standardises and self.spec.levels is None and len(x):
-            self.use_scaler(Scaler.of(x, self.spec))
+            self.use_scaler(Scaler.of(x, self.spec, self.logarithmic))
 
     def use_scaler(self, scaler: Scaler) -> None:
         """See data in these units; what `setup` built is built anew if its size changes."""

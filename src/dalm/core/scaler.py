@@ -30,6 +30,10 @@ ROWS_EACH = 5
 """Rows for each entry from which a linear rule between entries is believed."""
 
 
+TINY = 1e-300
+"""What a logarithm sees in place of 0 and less, whose density is 0."""
+
+
 class Scaler(nn.Module):
     """Standard units of real data, and the rules of the entries that others determine.
 
@@ -41,6 +45,7 @@ class Scaler(nn.Module):
             constant last.
         slack: how far a datum may be off each rule, (D - r,).
         rows: n, how many rows showed them.
+        logged: which entries are seen by their logarithm, (D,); none where it is not given.
 
     >>> scaler = Scaler.of(torch.tensor([[1.0, 5.0], [3.0, 5.0]]), Spec((2,)))
     >>> scaler.standard(torch.tensor([[4.0, 5.0]]))
@@ -53,23 +58,28 @@ class Scaler(nn.Module):
     rules: Tensor
     slack: Tensor
     rows: Tensor
+    logged: Tensor | None
 
     NAMES = ("centre", "scale", "kept", "rules", "slack", "rows")
 
-    def __init__(self, **buffers: Tensor) -> None:
+    def __init__(self, logged: Tensor | None = None, **buffers: Tensor) -> None:
         super().__init__()
         for name in self.NAMES:
             self.register_buffer(name, buffers[name])
+        self.register_buffer("logged", logged)
 
     @classmethod
-    def of(cls, x: Tensor, spec: Spec) -> Scaler:
+    def of(cls, x: Tensor, spec: Spec, log: bool = False) -> Scaler:
         """The units of training data.
 
         Args:
             x: real data, (N, *spec.shape).
             spec: what one datum is.
+            log: see the logarithm of entries that are above 0 in all of them.
         """
         flat = x.flatten(1).double()
+        logged = (flat > 0).all(0) if log else None
+        flat = _by_logarithm(flat, logged)
         centre, scale = _moments(flat, spec)
         z = (flat - centre) / scale
         kept, others = _divide(z, spec)
@@ -83,13 +93,14 @@ class Scaler(nn.Module):
             rules=torch.cat([sums * scale[others, None], centre[others, None]], 1),
             slack=SLACK * off * scale[others] + 1e-9 * centre[others].abs(),
             rows=torch.tensor(len(x)),
+            logged=logged,
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Scaler:
         """Move, but never round: a model in single precision keeps its units in double."""
         for name, buffer in self._buffers.items():
-            assert buffer is not None
-            self._buffers[name] = buffer.to(fn(buffer).device)
+            if buffer is not None:
+                self._buffers[name] = buffer.to(fn(buffer).device)
         return self
 
     @property
@@ -106,7 +117,7 @@ class Scaler(nn.Module):
     def standard(self, x: Tensor) -> Tensor:
         """Data (B, *shape) in standard units, (B, *inner shape) float64."""
         kept, centre, scale = (part.to(x.device) for part in (self.kept, self.centre, self.scale))
-        z = (x.flatten(1).double()[:, kept] - centre) / scale
+        z = (_by_logarithm(x.flatten(1).double(), self.logged)[:, kept] - centre) / scale
         return z if len(self.rules) else z.view(x.shape)
 
     def own(self, z: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -120,12 +131,27 @@ class Scaler(nn.Module):
         x = flat.new_empty(len(z), len(self.kept) + len(self.rules))
         x[:, self.kept] = flat * self.scale + self.centre
         x[:, self.others] = self._ruled(flat)
+        if self.logged is not None:
+            x[:, self.logged] = x[:, self.logged].exp()
         return x.view(len(z), *shape)
 
     def log_density(self, x: Tensor) -> Tensor:
         """What a log density in standard units lacks to be one of the data x, (B,) nats."""
-        volume = -self.scale.log().sum()
+        volume = -self.scale.log().sum() - self._stretched(x)
         return volume - math.log(int(self.rows) + 2) * self._broken(x).double().sum(1)
+
+    def _stretched(self, x: Tensor) -> Tensor:
+        """Log volume that the logarithm takes away, (B,) or a single 0: the sum of log x; infinite
+        where an entry is 0 or less, which its logarithm never is.
+        """
+        if self.logged is None:
+            return self.scale.new_zeros(1)
+        kept = torch.zeros_like(self.logged)
+        kept[self.kept] = True
+        entries = x.flatten(1).double()
+        below = (entries[:, self.logged] <= 0).any(1)
+        volume = entries[:, self.logged & kept].clamp_min(TINY).log().sum(1)
+        return volume.masked_fill(below, math.inf)
 
     def _ruled(self, z: Tensor) -> Tensor:
         """What the rules say of the determined entries, (B, D - r)."""
@@ -133,7 +159,7 @@ class Scaler(nn.Module):
 
     def _broken(self, x: Tensor) -> Tensor:
         """Which determined entries of each datum are not what the others say, (B, D - r)."""
-        found = x.flatten(1).double()[:, self.others]
+        found = _by_logarithm(x.flatten(1).double(), self.logged)[:, self.others]
         return (found - self._ruled(self.standard(x).flatten(1))).abs() > self.slack
 
     def words(self) -> list[str]:
@@ -152,6 +178,13 @@ class Scaler(nn.Module):
         if not names:
             return f"Entry {place} is {rule[-1].item():.6g} in every training row."
         return f"Entry {place} is determined by {', '.join(names)}."
+
+
+def _by_logarithm(flat: Tensor, logged: Tensor | None) -> Tensor:
+    """Data (B, D) with some entries replaced by their logarithm."""
+    if logged is None:
+        return flat
+    return torch.where(logged, flat.clamp_min(TINY).log(), flat)
 
 
 def _moments(flat: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from dalm.data.options import RowOptions
 from dalm.data.reading import few
 from dalm.data.recorded import recorded_warning
 from dalm.data.validity import check_arrays, check_same_shape
+from dalm.errors import DalmError
 
 MOST_COLUMNS = 300
 """Of vectors that are looked at for columns which others determine."""
@@ -64,6 +65,11 @@ def from_arrays(
     train, val, test = (Split(x, y) for x, y in zip(tensors, labels.ys, strict=True))
     recorded = recorded_warning(divided.splits[0].x)
     spec = Spec(xs[0].shape[1:], spec_levels, len(labels.classes))
+    if options.log and spec_levels is not None:
+        raise DalmError(
+            f"log is for real numbers, and these are {spec_levels} levels; leave it out, or give "
+            "floats"
+        )
 
     return Data(
         name=name,
@@ -77,7 +83,7 @@ def from_arrays(
         notes=(
             *(*divided.notes, *notes, *said),
             *(*labels.notes, *level_notes, *options.notes(levels)),
-            *determined(train.x, spec),
+            *determined(train.x, spec, options.log),
         ),
         warnings=(
             *(*divided.warnings, *_warnings(divided, options)),
@@ -109,21 +115,27 @@ def is_labels(name: str) -> bool:
     return name == "y" or name.startswith("y_")
 
 
-def determined(train: Tensor, spec: Spec) -> list[str]:
-    """Which entries of real vectors say nothing of their own, in a sentence.
+def determined(train: Tensor, spec: Spec, log: bool = False) -> list[str]:
+    """Which entries of real vectors say nothing of their own, and which are seen by their
+    logarithm, in sentences.
 
     Args:
         train: the rows that show it, (N, *spec.shape).
         spec: what one datum is.
+        log: whether logarithms are asked for.
 
     >>> determined(torch.tensor([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]]), Spec((2,)))
     ['Left out of densities, and back in samples: Entry 1 is 5 in every training row.']
     """
     if spec.levels is not None or len(spec.shape) > 1 or spec.dims > MOST_COLUMNS:
         return []
-    said = Scaler.of(train, spec).words()
-    sentences = few([sentence.rstrip(".") for sentence in said])
-    return [f"Left out of densities, and back in samples: {sentences}."] if said else []
+    scaler = Scaler.of(train, spec, log)
+    said = few([sentence.rstrip(".") for sentence in scaler.words()])
+    notes = [f"Left out of densities, and back in samples: {said}."] if said else []
+    if scaler.logged is not None:
+        places = few([str(place) for place in scaler.logged.nonzero()[:, 0].tolist()]) or "none"
+        notes.append(f"Seen by their logarithm: entries {places}.")
+    return notes
 
 
 def _warnings(divided: Divided, options: RowOptions) -> list[str]:

@@ -157,6 +157,11 @@ class RowOptions(ImageOptions):
         "is test",
         default=None,
     )
+    log: bool = option(
+        "let models see the logarithm of real entries that are above 0 in all training rows, for "
+        "long tails; densities stay those of the data",
+        default=False,
+    )
 
     def validate(self) -> None:
         """Raise DalmError where rows are to be kept together and apart."""

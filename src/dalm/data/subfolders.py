@@ -88,7 +88,11 @@ def deal_places(hashes: Hashes, rows: Sequence[Place], seed: int) -> Dealt:
     given = {name: _where(rows, name) for name in SPLIT_NAMES}
     lacking = [name for name in ("val", "test") if not len(given[name])]
     if len(lacking) == 2:
-        return deal_images(hashes, 2, seed, labels)
+        dealt = deal_images(hashes, 2, seed, labels)
+        alone = ["The folder train holds all images, so it is no class."] * (
+            len(given["train"]) > 0
+        )
+        return Dealt(dealt.parts, [*dealt.notes, *alone])
     if not lacking:
         note = "Split as the folders are named: train, val, test."
         return Dealt([given[name] for name in SPLIT_NAMES], [note])

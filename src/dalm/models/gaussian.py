@@ -12,7 +12,11 @@ is
 
 The prior's centre is m = x̄ and its mode the isotropic covariance of the same total variance, with
 the least weight that leaves it proper, ν = D: then Σ = (1 - λ) S / n + λ (tr S / nD) I with λ = (2
-D + 2) / (2 D + 2 + n), a shrinkage that few data need and many data do not feel.
+D + 2) / (2 D + 2 + n), a shrinkage that few data need and many data do not feel. For real data the
+λ of most likelihood is found by leaving out each row, with all that equal it, in closed form
+(Hoffbeck and Landgrebe 1996): without m of n rows at the distance d from the mean, S / n becomes
+
+    n / (n - m) S / n - n m / (n - m)² d dᵀ
 
 Discrete data are scored by the chain rule of binned conditionals (`dalm.probability.NormalChain`).
 The moments are those of uniformly dequantised levels, which adds 1/12 to each variance and keeps
@@ -33,6 +37,11 @@ from dalm.exact import NormalPredictor, Predictor
 from dalm.options import option
 from dalm.probability import NormalChain, normal, scatter
 from dalm.probability.normal import NormalLike
+
+MANY = 50
+"""Rows for each dimension from which on no shrinkage is felt."""
+SHARES = (0.0, *(10 ** (k / 8) for k in range(-48, 1)))
+"""Shares of the isotropic covariance that are tried."""
 
 
 def posterior_mode(
@@ -56,6 +65,62 @@ def posterior_mode(
     return (kappa * m + n * mean) / (kappa + n), total / (nu + n + len(mean) + 2)
 
 
+def shrunk(covariance: Tensor, share: float) -> Tensor:
+    """A covariance with a share of the isotropic one of the same total variance.
+
+    Args:
+        covariance: (D, D).
+        share: λ, from 0 to 1.
+
+    >>> shrunk(torch.diag(torch.tensor([1.0, 3.0])), 0.5).diagonal()
+    tensor([1.5000, 2.5000])
+    """
+    isotropic = covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
+    return (1 - share) * covariance + share * isotropic
+
+
+def best_share(x: Tensor, covariance: Tensor) -> float:
+    """The share of the isotropic covariance with which rows that were left out are likeliest.
+
+    Args:
+        x: training rows, (n, D) float64.
+        covariance: their own, (D, D).
+
+    >>> x = torch.randn(40, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> best_share(x, torch.cov(x.T, correction=0)) > 0.5  # truly isotropic
+    True
+    """
+    values, axes = torch.linalg.eigh(covariance)
+    values = values.clamp(min=0)
+    _, same, counts = x.unique(dim=0, return_inverse=True, return_counts=True)
+    copies = counts[same].to(x)
+    along = ((x - x.mean(0)) @ axes).square()
+    likeliest = max(SHARES, key=lambda share: left_out(share, values, along, copies))
+    return float(likeliest)
+
+
+def left_out(share: float, values: Tensor, along: Tensor, copies: Tensor) -> float:
+    """Mean log density, but for a constant, of rows under the moments of the others.
+
+    Args:
+        share: λ.
+        values: eigenvalues of the covariance, (D,).
+        along: squared distances from the mean along its eigenvectors, (n, D).
+        copies: how many rows equal each, itself among them, (n,).
+    """
+    n = len(along)
+    rest = n / (n - copies).clamp(min=1)
+    spread = (1 - share) * rest[:, None] * values + share * values.mean()
+    if not bool((spread > 0).all()):
+        return -torch.inf
+    quadratic = (along / spread).sum(1)
+    lost = 1 - (1 - share) * rest.square() * copies / n * quadratic
+    if not bool((lost > 0).all()):
+        return -torch.inf
+    log_density = spread.log().sum(1) + lost.log() + rest.square() * quadratic / lost
+    return -log_density.mean().item() / 2
+
+
 @final
 class Gaussian(Autoregressive, Estimator):
     """Multivariate normal with a full covariance.
@@ -73,7 +138,8 @@ class Gaussian(Autoregressive, Estimator):
     paper = "Gauss, Theoria motus; Murphy 2007, Conjugate Bayesian analysis of the Gaussian"
     likelihood = "exact"
     estimate: Literal["auto", "mle", "map"] = option(
-        "maximum likelihood, the mode of the posterior, or whichever suits the validation data",
+        "maximum likelihood, the mode of the posterior, or what suits rows that are left out (real "
+        "data) or validation data (levels)",
         default="auto",
     )
 
@@ -92,6 +158,10 @@ class Gaussian(Autoregressive, Estimator):
             self._take(*likely, len(x))
             return ()
         dims = len(mean)
+        if self.estimate == "auto" and self.spec.levels is None:
+            share = best_share(x.flatten(1).double(), likely[1]) if len(x) < MANY * dims else 0.0
+            self._take(mean, shrunk(likely[1], share), len(x))
+            return ()
         spread = likely[1].diagonal().mean()
         psi = (2 * dims + 2) * spread * torch.eye(dims).to(squares)
         self._take(*posterior_mode(mean, squares, len(x), (mean, 0.01, psi, float(dims))), len(x))

@@ -12,6 +12,11 @@ from dalm.errors import DalmError
 Direction = Literal["lower", "higher"] | float
 Json = dict[str, Any]
 
+NEGATIVE = (
+    "Bits below 0 are of a density, which may be above 1: in other units it is another number, and "
+    "no file is smaller for it."
+)
+"""What is to be said of negative bits per dimension."""
 TITLES = {
     "bits_per_dim": "bits/dim",
     "importance_bits_per_dim": "bits/dim, tightened",

@@ -56,9 +56,10 @@ def _model(proof: Proof) -> str:
 def _seal(proof: Proof) -> str:
     if not proof["sealed"]:
         return str(proof["reason"])
+    doubt = ", but mind the data: see above" if proof.get("warnings") else ""
     if proof["n"] < proof.get("of", 0):
-        return f"proven, {proof['n']:,} of {proof['of']:,} rows"
-    return "proven"
+        return f"proven, {proof['n']:,} of {proof['of']:,} rows{doubt}"
+    return f"proven{doubt}"
 
 
 COLUMNS: dict[str, Callable[[Proof], str]] = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dalm.records.score import NEGATIVE
 from dalm.records.scoreboard import held_out_reference
 from dalm.report.facts import listing, name
 from dalm.report.paired import Difference
@@ -101,7 +102,7 @@ def _negative(row: Row) -> str:
     """What a figure below zero is."""
     if (number(record(row, tightest(row))) or 0.0) >= 0:
         return ""
-    return " A density may be above 1: in other units it is another number, and no file is smaller."
+    return f" {NEGATIVE}"
 
 
 def _spread(row: Row) -> str:

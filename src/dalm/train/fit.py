@@ -66,6 +66,7 @@ def fit(
             f"the model was built for {model.spec}, but the data are {data.spec}; build it from "
             "data.spec"
         )
+    model.logarithmic = bool(data.options.get("log"))
     check_listeners(listeners)
     followed = followed_run(wanted, model)
     budgeted = wanted if followed is None else by_plan(wanted, followed)

@@ -20,6 +20,7 @@ from dalm.records import (
 )
 from dalm.records.scoreboard import FILE, FORMAT
 from dalm.train import FitOptions
+from dalm.verbs.sizes import few_tested
 
 
 def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
@@ -46,7 +47,7 @@ def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
         "machine": machine(training.place),
         "budget": budget,
         "notes": list(data.notes),
-        "warnings": list(data.warnings),
+        "warnings": [*data.warnings, *few_tested(data)],
         "rows": [],
         "explain": meanings(),
     }

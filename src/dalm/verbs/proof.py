@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,7 @@ def prove(
         if plan.words:
             announce(plan.words)
         proof = _weigh(run, data.test.subset(plan.rows).x, plan, samples)
+    proof = replace(proof, warnings=data.warnings)
     _record(run, data, proof)
     return proof
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dalm.errors import DalmError, did_you_mean
 from dalm.records import Json
-from dalm.records.score import Score
+from dalm.records.score import NEGATIVE, Score
 from dalm.verbs.results import Result
 
 
@@ -58,7 +58,9 @@ class Scores(Result):
     @property
     def legend(self) -> Sequence[str]:
         """What was left out for want of time, and what is to be known of the run."""
-        return [words for name in ("sized", "warning") if (words := self.record.get(name))]
+        said = [words for name in ("sized", "warning") if (words := self.record.get(name))]
+        bits = [score.value for score in self.scores if score.metric == "bits_per_dim"]
+        return [*said, NEGATIVE] if min(filter(None, bits), default=0.0) < 0 else said
 
     def to_json(self) -> Json:
         """The content of `metrics.json`."""

@@ -87,11 +87,19 @@ class Proof(Result):
         sealed: whether it is.
         reason: why not; `None` if it is.
         coded: the file, if one was written; a model without a likelihood has none.
+        warnings: what is wrong with the data, such as test rows that are training rows: a file of
+            them proves that the model has them, not that it would have others.
     """
 
     sealed: bool
     reason: str | None
     coded: ProofFile | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def legend(self) -> Sequence[str]:
+        """What is wrong with the data."""
+        return [f"Mind: {warning}" for warning in self.warnings]
 
     @property
     def failed(self) -> bool:
@@ -136,10 +144,11 @@ class Proof(Result):
     def to_json(self) -> Json:
         """As `proof` in `metrics.json`."""
         verdict: Json = {"sealed": self.sealed, "reason": self.reason}
+        warnings: Json = {"warnings": list(self.warnings)} if self.warnings else {}
         if self.coded is None:
-            return verdict
+            return verdict | warnings
         lists = {"batch": list(self.coded.batch), "threads": list(self.coded.threads)}
-        return verdict | asdict(self.coded) | lists
+        return verdict | asdict(self.coded) | lists | warnings
 
 
 def interval_of(bits: Tensor, dims: int) -> tuple[float | None, float | None]:

@@ -219,14 +219,18 @@ def remarks(run: Run, data: Data, sizes: Sizes, seconds: float | None) -> Json:
         warnings.append(
             f"The run was stopped at {_steps_of(run)}, so these are scores of a model in the making"
         )
-    if len(data.test) < FEW_TESTED:
-        warnings.append(
-            f"The test split has {len(data.test)} row{'s' * (len(data.test) > 1)}; no score of so "
-            "few says which model is better"
-        )
+    warnings += few_tested(data)
     if warnings:
         said["warning"] = "; ".join(warnings)
     return said
+
+
+def few_tested(data: Data) -> list[str]:
+    """Whether the test split is too small to say anything, in a sentence."""
+    if len(data.test) >= FEW_TESTED:
+        return []
+    rows = f"{len(data.test)} row{'s' * (len(data.test) > 1)}"
+    return [f"The test split has {rows}; no score of so few says which model is better"]
 
 
 def _steps_of(run: Run) -> str:
