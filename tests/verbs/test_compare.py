@@ -103,7 +103,7 @@ def test_the_reference_of_held_out_data_learned_from_validation(board):
         name: read_meta(board / name.replace(" ", "-"))["fit"]["learn_from"] for name in NAMES
     }
     assert {name for name, split in learned.items() if split == "val"} == {"held-out real data"}
-    with pytest.raises(DalmError, match="decides learn_from .*leave it out, got 'val'"):
+    with pytest.raises(DalmError, match=r"decides learn_from .*leave it out, got 'val'"):
         dalm.compare(DATA, out=board.with_name("other"), learn_from="val", **ASKED)
     assert not board.with_name("other").exists()
 
