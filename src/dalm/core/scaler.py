@@ -30,6 +30,8 @@ ROWS_EACH = 5
 """Rows for each entry from which a linear rule between entries is believed."""
 
 
+GRAIN = 2.0**-36
+"""To multiples of which rules between entries are rounded, in standard units."""
 TINY = 1e-300
 """What a logarithm sees in place of 0 and less, whose density is 0."""
 
@@ -84,8 +86,9 @@ class Scaler(nn.Module):
         z = (flat - centre) / scale
         kept, others = _divide(z, spec)
         sums = torch.linalg.lstsq(z[:, kept], z[:, others]).solution.T
-        sums = sums.where(sums.abs() > DETERMINED, 0.0)
-        off = (z[:, others] - z[:, kept] @ sums.T).abs().amax(0)
+        # Rounded, since the last bits of a solution depend on where in memory it was found.
+        sums = (sums.where(sums.abs() > DETERMINED, 0.0) / GRAIN).round() * GRAIN
+        off = ((z[:, others] - z[:, kept] @ sums.T).abs().amax(0) / GRAIN).ceil() * GRAIN
         return cls(
             centre=centre[kept],
             scale=scale[kept],
