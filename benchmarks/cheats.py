@@ -11,18 +11,23 @@ Figures: how many of the seeds raise an alarm, and which.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from common import MNIST, Json, arguments, save, table  # isort: skip
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from trust.claims import more
 
+from dalm.codec import code_lengths, exact_copy
 from dalm.core import Batch, Generative, Work
 from dalm.data import Data, load_data
 from dalm.metrics import ALARMS
 from dalm.metrics.evidence import Evidence
 from dalm.models import KDE, Discriminant, Gaussian, Histogram
+from dalm.verbs.agreement import claim_of, contradiction
+from dalm.verbs.claims import check_claim
 
 SAMPLES = 2000
 Draw = Callable[[Data, torch.Generator], Tensor]
@@ -193,6 +198,47 @@ def flags_of(data: Data, samples: Tensor, seed: int) -> list[str]:
     return sorted({f"{score.flag} ({score.metric})" for score in found if score.flag})
 
 
+def impossible(data: Data, seed: int) -> list[str]:
+    """A Gaussian that claims 100 nats too much of each datum."""
+    return _alarm(check_claim(more(fitted("gaussian", data), 100.0), data, seed))
+
+
+def _alarm(found: Any) -> list[str]:
+    """The alarm of a claim, if it is called impossible."""
+    return ["impossible (bits_per_dim)"] if found and found.status == "impossible" else []
+
+
+def wrong_of_few(data: Data, seed: int) -> list[str]:
+    """A claim divided by 8, of 20 rows that are to be sealed."""
+    model = fitted("gaussian", data)
+    x = data.test.subset(20).x
+    claim, length = claim_of(model, x), code_lengths(exact_copy(model), x)
+    wrong = type(claim)(claim.each.sum().item() / 8, claim.noise, claim.allowed, claim.each / 8)
+    return ["unsealed (proven)"] if contradiction(wrong, length) else []
+
+
+def spikes(data: Data, seed: int) -> list[str]:
+    """A density on values that are recorded with a step."""
+    x = data.train.x.double()
+    step = x.std() / 10 if len(data.spec.shape) > 1 else x.std(0) / 10
+    rounded = load_data(((x / step).round() * step).numpy(), seed=seed)
+    return ["not ranked (bits_per_dim)"] if rounded.recorded else []
+
+
+CLAIMS: dict[str, Callable[[Data, int], list[str]]] = {
+    "impossible claim": impossible,
+    "spikes on recorded values": spikes,
+}
+SEALS = {"wrong claim of 20 rows": wrong_of_few}
+"""Only levels are sealed by a file."""
+
+
+def claimed(data: Data, seed: int) -> Iterator[tuple[str, list[str]]]:
+    """Cheats that claim too much, and what they raise."""
+    for name, claim in (CLAIMS | (SEALS if data.spec.levels else {})).items():
+        yield name, claim(data, seed)
+
+
 def honest_samples(data: Data, seed: int) -> Iterator[tuple[str, Tensor]]:
     generator = torch.Generator().manual_seed(1000 + seed)
     for name in FAMILIES:
@@ -239,6 +285,8 @@ def cases(names: list[str], seeds: int, honest_seeds: int) -> Iterator[Json]:
                 for cheat, draw in cheats.items():
                     samples = draw(data, torch.Generator().manual_seed(seed))
                     found.setdefault(("cheat", cheat), []).append(flags_of(data, samples, seed))
+                for cheat, flags in claimed(data, seed):
+                    found.setdefault(("cheat", cheat), []).append(flags)
             if seed < honest_seeds:
                 for who, samples in honest_samples(data, seed):
                     found.setdefault(("honest", who), []).append(flags_of(data, samples, seed))

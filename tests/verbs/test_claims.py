@@ -72,6 +72,18 @@ def test_what_claims_more_is_named(source, family, factor):
     assert check_claim(more(taught(family, data), factor), data).status == "impossible"
 
 
+def test_rows_that_a_file_makes_cheaper_do_not_hide_what_claims_more():
+    """Noise costs far more than 24 bits an entry, of which a file spares more than the cheat adds."""
+    kept = DIGITS.test.x[:100]
+    noise = torch.randint(17, kept.shape, generator=torch.Generator().manual_seed(0))
+    test = torch.stack([kept, noise.to(kept)], 1).flatten(0, 1)
+    parts = {"x_train": DIGITS.train.x, "x_val": kept, "x_test": test}
+    data = load_data({name: x.numpy() for name, x in parts.items()}, levels=17)
+    model = taught(Gaussian, data)
+    assert check_claim(model, data).status == "guarded"
+    assert check_claim(more(model, math.exp(20)), data).status == "impossible"
+
+
 def normal(dims):
     generator = torch.Generator().manual_seed(dims)
     x, mix = (torch.randn(n, dims, generator=generator).double() for n in (1500, dims))

@@ -128,15 +128,29 @@ def contradiction(claim: Claim, length: CodeLength) -> str | None:
     if math.isnan(claim.bits) or claim.bits == -math.inf:
         return f"the likelihood claims {claim.bits} bits, which no code has"
     longer = _longer(length.bits, claim.bits, claim.allowed)
-    if len(length.each) and len(claim.each):
-        usual = length.rare_each == 0
-        coded = length.each[usual].sum().item()
-        claimed = claim.each[usual].sum().item()
-    else:
-        coded = 0.0 if length.rare else length.bits
-        claimed = 0.0 if length.rare else claim.bits
+    coded, claimed = _far_from_floor(claim, length)
     share = claimed / claim.bits if claim.bits else 1.0
     return longer or _differing(coded, claimed, claim.allowed * min(1.0, abs(share)))
+
+
+def is_too_much(claim: Claim, length: CodeLength) -> bool:
+    """Whether a claim that its code contradicts is of too much probability: the code is longer, in
+    all or on the data that no floor makes cheaper.
+
+    Args:
+        claim: of some data.
+        length: of their code.
+    """
+    coded, claimed = _far_from_floor(claim, length)
+    return length.bits > claim.bits or coded > claimed
+
+
+def _far_from_floor(claim: Claim, length: CodeLength) -> tuple[float, float]:
+    """Bits of the code and of the claim, of data without a level near the floor."""
+    if len(length.each) and len(claim.each):
+        usual = length.rare_each == 0
+        return length.each[usual].sum().item(), claim.each[usual].sum().item()
+    return (0.0, 0.0) if length.rare else (length.bits, claim.bits)
 
 
 def _longer(coded: float, claimed: float, allowed: float) -> str | None:

@@ -29,7 +29,7 @@ from dalm.codec import compress as write_archive
 from dalm.core import Autoregressive, Bound, Density, Generative, Variational
 from dalm.data import Data
 from dalm.errors import DalmError
-from dalm.verbs.agreement import ARITHMETIC, Claim, claim_of, contradiction
+from dalm.verbs.agreement import ARITHMETIC, Claim, claim_of, contradiction, is_too_much
 from dalm.verbs.proposals import importance
 
 SAMPLES = 2000
@@ -188,8 +188,8 @@ def _by_code(model: Autoregressive | Variational, x: Tensor, samples: int) -> Ch
     wider = claim.allowed + (CODED_SHARE - ARITHMETIC) * abs(claim.bits)
     reason = contradiction(replace(claim, allowed=wider), length)
     if reason:
-        is_more = length.bits > claim.bits
-        return Checked("impossible" if is_more else "unchecked", f"of {len(x)} data {reason}")
+        too_much = is_too_much(claim, length)
+        return Checked("impossible" if too_much else "unchecked", f"of {len(x)} data {reason}")
     if _is_vague(claim):
         return Checked("unchecked", f"the noise of the bound hides what {len(x)} data would show")
     how = f"{len(x)} data have the length under the coder's tables that it claims"
