@@ -7,7 +7,6 @@ name, and what cannot be read is listed.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from dalm.data.options import ImageOptions
 from dalm.data.reading import few
 from dalm.data.source import Source, existing_path
 from dalm.data.splits import Dealt
-from dalm.data.subfolders import Place, deal_places, places, printable
+from dalm.data.subfolders import Place, deal_places, list_files, places, printable
 from dalm.errors import DalmError
 
 LISTED = 10
@@ -68,39 +67,6 @@ def load_folder(root: Path, options: ImageOptions) -> Data:
             f"the folder {root} could not be read into a cache: {error}. $DALM_CACHE says where "
             "the cache lies"
         ) from error
-
-
-def list_files(root: Path) -> tuple[list[Path], int]:
-    """All files below `root`, sorted, and how many hidden names were passed over. Links to folders
-    are followed, each folder once; a link to one that is read already counts as a file that cannot
-    be read.
-    """
-    files = []
-    hidden = 0
-    seen = {os.path.realpath(root)}
-    for where, folders, names in os.walk(root, onerror=_raise, followlinks=True):
-        hidden += sum(map(_is_hidden, folders + names))
-        again = []
-        for name in sorted(filter(_is_shown, folders)):
-            place = os.path.realpath(os.path.join(where, name))
-            if place in seen or os.path.realpath(root).startswith(place + os.sep):
-                again.append(name)
-            seen.add(place)
-        folders[:] = sorted(name for name in filter(_is_shown, folders) if name not in again)
-        files += [Path(where, name) for name in sorted([*filter(_is_shown, names), *again])]
-    return files, hidden
-
-
-def _is_shown(name: str) -> bool:
-    return not _is_hidden(name)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _build(entry: CacheEntry, files: list[Path], hidden: int) -> Data:

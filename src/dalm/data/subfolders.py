@@ -1,4 +1,6 @@
-"""What the subfolders of a folder of images say: classes, or splits and then classes."""
+"""What lies below a folder of images, and what its subfolders say: classes, or splits and then
+classes.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +27,39 @@ SPELLED = {
     "testing": "test",
 }
 """Names of folders that are splits, whatever their case."""
+
+
+def list_files(root: Path) -> tuple[list[Path], int]:
+    """All files below `root`, sorted, and how many hidden names were passed over. Links to folders
+    are followed, each folder once; a link to one that is read already counts as a file that cannot
+    be read.
+    """
+    files = []
+    hidden = 0
+    seen = {os.path.realpath(root)}
+    for where, folders, names in os.walk(root, onerror=_raise, followlinks=True):
+        hidden += sum(map(_is_hidden, folders + names))
+        again = []
+        for name in sorted(filter(_is_shown, folders)):
+            place = os.path.realpath(os.path.join(where, name))
+            if place in seen or os.path.realpath(root).startswith(place + os.sep):
+                again.append(name)
+            seen.add(place)
+        folders[:] = sorted(name for name in filter(_is_shown, folders) if name not in again)
+        files += [Path(where, name) for name in sorted([*filter(_is_shown, names), *again])]
+    return files, hidden
+
+
+def _is_shown(name: str) -> bool:
+    return not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class Place(NamedTuple):
