@@ -73,7 +73,7 @@ def test_what_claims_more_is_named(source, family, factor):
 
 
 def test_rows_that_a_file_makes_cheaper_do_not_hide_what_claims_more():
-    """Noise costs far more than 24 bits an entry; a file spares more of that than the cheat adds."""
+    """Noise costs more than 24 bits an entry; a file spares more of it than the cheat adds."""
     kept = DIGITS.test.x[:100]
     noise = torch.randint(17, kept.shape, generator=torch.Generator().manual_seed(0))
     test = torch.stack([kept, noise.to(kept)], 1).flatten(0, 1)
