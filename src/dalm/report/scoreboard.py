@@ -60,7 +60,7 @@ ALARMS = (
     "none was accused."
 )
 """What the alarms see: figures of benchmarks/results/cheats.json."""
-HONEST = 400
+HONEST = 800
 TIED = "\u00a0"
 """A space that does not break: an arrow stays with its word."""
 
