@@ -80,7 +80,8 @@ def _cost(model: Generative, x: Tensor, samples: int) -> tuple[float, float]:
     start = 0.0
     while took < PILOT_SECONDS and 2 * rows < len(x):
         longer = _seconds(model, x[: 2 * rows], samples)
-        each = max(longer - took, 0.0) / rows
+        # Where noise hides what more rows cost, all that was spent counts as theirs.
+        each = (longer - took) / rows if longer > took else longer / (2 * rows)
         rows *= 2
         took = longer
         start = max(took - rows * each, 0.0)
