@@ -82,6 +82,10 @@ def busy_neighbour() -> Json:
     return answer("F5", before, now, f"{best:.1f} in a bare loop", rate >= best * 2 / 3)
 
 
+PATIENCE = 300
+"""Seconds until fits that say nothing count as stuck."""
+
+
 def _fit_here(barrier: Any, told: Any, place: str, out: str | None) -> None:
     os.chdir(place)
     barrier.wait()
@@ -97,15 +101,16 @@ def _fit_here(barrier: Any, told: Any, place: str, out: str | None) -> None:
 def _at_once(out: str | None, count: int = 4) -> dict[str, int]:
     """How several fits at the same time end."""
     with tempfile.TemporaryDirectory() as place:
-        barrier = multiprocessing.Barrier(count)
-        told: Any = multiprocessing.Queue()
+        # Started anew: a fork of a process whose threads hold locks would wait for ever.
+        fresh = multiprocessing.get_context("spawn")
+        barrier = fresh.Barrier(count)
+        told: Any = fresh.Queue()
         work = [
-            multiprocessing.Process(target=_fit_here, args=(barrier, told, place, out))
-            for _ in range(count)
+            fresh.Process(target=_fit_here, args=(barrier, told, place, out)) for _ in range(count)
         ]
         for process in work:
             process.start()
-        ends = [told.get() for _ in work]
+        ends = [told.get(timeout=PATIENCE) for _ in work]
         for process in work:
             process.join()
     return {end: ends.count(end) for end in sorted(set(ends))}

@@ -73,3 +73,14 @@ def test_a_comparison_takes_it_too(tmp_path):
         for one in (board, plain)
     ]
     assert bits[0] < bits[1] - 1
+
+
+def test_a_sum_of_entries_keeps_its_rule():
+    x = torch.rand(200, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
+    x = torch.cat([x, x[:, :2].sum(1, keepdim=True), torch.full((200, 1), 3.0)], 1)
+    scaler = Scaler.of(x, Spec((5,)), log=True)
+    assert scaler.logged.tolist() == [False, False, True, False, True]
+    assert scaler.words() == [
+        "Entry 3 is determined by 0, 1.",
+        "Entry 4 is 3 in every training row.",
+    ]

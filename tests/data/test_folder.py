@@ -220,3 +220,18 @@ def test_too_few_images(tmp_path, fill):
 def test_options_that_images_do_not_take(tmp_path, fill, options, message):
     with pytest.raises(DalmError, match=message):
         load_data(fill(tmp_path), **options)
+
+
+def test_an_image_beside_folders_that_are_splits_is_refused(tmp_path, fill):
+    fill(tmp_path / "train", 20)
+    fill(tmp_path / "test", 20)
+    fill(tmp_path, 1)
+    with pytest.raises(DalmError, match="beside subfolders"):
+        load_data(tmp_path)
+
+
+def test_another_folder_beside_splits_is_refused(tmp_path, fill):
+    for name in ("train", "test", "notes"):
+        fill(tmp_path / name, 20)
+    with pytest.raises(DalmError, match=r"named like splits, and others \(notes\)"):
+        load_data(tmp_path)

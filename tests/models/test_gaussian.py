@@ -107,3 +107,11 @@ def test_gaussian_map_lives_where_mle_dies(teach):
 def test_a_closed_form_makes_no_passes(correlated):
     x, _ = correlated()
     assert Gaussian(Spec((3,))).passes(Work(Batch(torch.as_tensor(x)))) == ()
+
+
+def test_a_constant_pixel_does_not_make_many_rows_fail(teach):
+    x = torch.randn(1500, 1, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[:, :, 0] = 0
+    model = Gaussian(Spec((1, 5, 5)))
+    teach(model, x)
+    assert model.log_prob(x[:5]).isfinite().all()

@@ -140,6 +140,7 @@ def write_run(folder: Path, spec: dict[str, Any] = GREY, family: str = "vae", **
         "notes": ["2 files left out"],
         "warnings": ["rows repeat"],
         "recorded": False,
+        "grades": None,
     }
     meta = {
         "format": 1,

@@ -45,6 +45,13 @@ def test_the_curve_is_the_density_where_there_is_one():
     assert drawn == vectors.curve(X[::-1, :1], gallery, "#070809")
 
 
+def test_levels_are_bins_of_their_own():
+    points = np.arange(5, dtype=np.uint8)[:, None]
+    edges = vectors._edges(points[:, 0], {"points": points})
+    assert edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5]
+    assert vectors._heights(points[:, 0], edges) == pytest.approx([0.2] * 5)
+
+
 def test_the_map_shows_the_density_where_it_is():
     axis = np.linspace(-1, 1, 9)
     points = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)

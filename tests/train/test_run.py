@@ -44,6 +44,7 @@ META = {
 DATA = {"name", "source", "options", "fingerprint", "splits", "classes", "notes"} | {
     "warnings",
     "recorded",
+    "grades",
 }
 MACHINE = {"device", "cpu", "cores", "threads", "python", "torch", "system"}
 

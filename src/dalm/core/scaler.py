@@ -77,10 +77,11 @@ class Scaler(nn.Module):
         Args:
             x: real data, (N, *spec.shape).
             spec: what one datum is.
-            log: see the logarithm of entries that are above 0 in all of them.
+            log: see the logarithm of entries that are above 0 in all of them, but of those that a
+                sum of entries rules: a logarithm would hide the rule.
         """
         flat = x.flatten(1).double()
-        logged = (flat > 0).all(0) if log else None
+        logged = (flat > 0).all(0) & ~cls.of(x, spec).in_sums if log else None
         flat = _by_logarithm(flat, logged)
         centre, scale = _moments(flat, spec)
         z = (flat - centre) / scale
@@ -112,6 +113,16 @@ class Scaler(nn.Module):
         known = torch.zeros(len(self.kept) + len(self.rules), dtype=torch.bool)
         known[self.kept.cpu()] = True
         return (~known).nonzero()[:, 0].to(self.kept.device)
+
+    @property
+    def in_sums(self) -> Tensor:
+        """Which entries determine others or are determined by others, (D,)."""
+        taking_part = self.rules[:, :-1] != 0
+        found = torch.zeros(len(self.kept) + len(self.rules), dtype=torch.bool)
+        found = found.to(self.kept.device)
+        found[self.kept] = taking_part.any(0)
+        found[self.others] = taking_part.any(1)
+        return found
 
     def inner(self, spec: Spec) -> Spec:
         """The Spec of what a family sees of data of a Spec."""
@@ -179,7 +190,8 @@ class Scaler(nn.Module):
     def _words(self, place: int, rule: Tensor) -> str:
         names = [str(int(self.kept[k])) for k in rule[:-1].nonzero()[:, 0]]
         if not names:
-            return f"Entry {place} is {rule[-1].item():.6g} in every training row."
+            value = rule[-1] if self.logged is None or not self.logged[place] else rule[-1].exp()
+            return f"Entry {place} is {value.item():.6g} in every training row."
         return f"Entry {place} is determined by {', '.join(names)}."
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from dalm.core import Spec
 from dalm.core.scaler import Scaler
 from dalm.data.checks import copies_between, groups_matter, order_matters, splits_differ
-from dalm.data.dataset import Array, Data, Split
+from dalm.data.dataset import Array, Data, Grades, Split
 from dalm.data.dividing import Divided, divide
 from dalm.data.labels import encode_labels, tidy_labels, untrained
 from dalm.data.layout import arrange
@@ -53,7 +53,7 @@ def from_arrays(
     >>> from_arrays("line", "array", {"x": np.linspace(0, 1, 20) ** 2}, RowOptions())
     Data('line', 16 train, 2 val, 2 test, Spec(shape=(1,), levels=None, classes=0))
     """
-    valid, said = _valid(arrays, options)
+    valid, units, said = _valid(arrays, options)
     divided = divide(valid, options)
     labels = encode_labels([rows.y for rows in divided.splits])
     xs = [arrange(rows.x, options) for rows in divided.splits]
@@ -90,19 +90,25 @@ def from_arrays(
             *(*untrained(train.y, labels.classes), *recorded),
         ),
         recorded=bool(recorded),
+        grades=units or Grades(levels),
     )
 
 
-def _valid(arrays: Mapping[str, Array], options: RowOptions) -> tuple[dict[str, Array], list[str]]:
-    """Arrays with their labels in one column and their levels whole, checked; and what was done."""
+def _valid(
+    arrays: Mapping[str, Array], options: RowOptions
+) -> tuple[dict[str, Array], Grades | None, list[str]]:
+    """Arrays with their labels in one column and their levels whole, checked; what data that were
+    real numbers were taken for; and what was done.
+    """
     tidy = dict(arrays)
     notes = []
     for name in filter(is_labels, arrays):
         tidy[name], said = tidy_labels(name, arrays[name])
         notes += said
     check_arrays({name: x for name, x in tidy.items() if is_data(name) or is_labels(name)})
-    levels, said = whole_levels({name: x for name, x in tidy.items() if is_data(name)}, options)
-    return tidy | levels, [*notes, *said]
+    xs = {name: x for name, x in tidy.items() if is_data(name)}
+    levels, units, said = whole_levels(xs, options)
+    return tidy | levels, units, [*notes, *said]
 
 
 def is_data(name: str) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from dalm.core import Spec
-from dalm.data.dataset import Array, Data, Split
+from dalm.data.dataset import Array, Data, Grades, Split
 from dalm.data.options import ImageOptions
 
 CACHE_FORMAT = 3
@@ -122,6 +122,7 @@ class CacheEntry:
             classes=tuple(decoded.classes),
             notes=tuple(decoded.notes),
             warnings=tuple(decoded.warnings),
+            grades=Grades(IMAGE_LEVELS),
         )
 
 

@@ -68,6 +68,20 @@ class Split:
         return Split(self.x[index], None if self.y is None else self.y[index])
 
 
+@dataclass(frozen=True)
+class Grades:
+    """What the values of data were taken for before they were reduced, so that rows that come later
+    are read alike.
+
+    Args:
+        levels: how many levels they had, `None` where real numbers were cut.
+        low: 0 or -1 where they were real numbers from there to 1, `None` where they were whole.
+    """
+
+    levels: int | None
+    low: int | None = None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Data:
     """A data set with its three splits: fit on `train`, choose on `val`, touch `test` once.
@@ -85,6 +99,7 @@ class Data:
         warnings: what would make figures wrong, such as training rows in the test split, in
             sentences.
         recorded: whether real numbers are recorded with a step, so that no density is ranked.
+        grades: what values were taken for before they were reduced, as far as it is known.
         log_prob: true log density of (B, *spec.shape) points in nats, (B,) float64; `None` where
             nobody knows it.
 
@@ -107,6 +122,7 @@ class Data:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     recorded: bool = False
+    grades: Grades | None = None
     log_prob: Callable[[Tensor], Tensor] | None = None
     fingerprint: str = field(init=False)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dalm.core import Spec
-from dalm.data.dataset import Data, Split
+from dalm.data.dataset import Data, Grades, Split
 from dalm.data.levels import reduce_levels
 from dalm.data.options import LevelOptions
 from dalm.data.source import named_source
@@ -56,6 +56,7 @@ def load_digits(options: LevelOptions) -> Data:
         classes=tuple("0123456789"),
         notes=(note, *options.notes(LEVELS)),
         warnings=(WRITERS,),
+        grades=Grades(LEVELS),
     )
 
 

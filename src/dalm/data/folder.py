@@ -84,6 +84,26 @@ def _build(entry: CacheEntry, files: list[Path], hidden: int) -> Data:
         return entry.publish(pixels, decoded)
 
 
+def read_folder(root: Path, options: ImageOptions) -> tuple[Array, list[str]]:
+    """All images of a folder in the order of their names, (N, C, H, W), and the class of each, ""
+    where it has none.
+
+    Args:
+        root: the folder.
+        options: what is done to them.
+
+    Raises:
+        DalmError: as `load_folder`, but that few are enough.
+    """
+    files, _ = list_files(root)
+    with tempfile.TemporaryDirectory() as scratch:
+        raw, pixels = Path(scratch, "raw"), Path(scratch, "pixels")
+        with raw.open("wb") as file:
+            scan = scan_images(root, files, file, options)
+        shape = _write_pixels(raw, pixels, scan, [np.arange(len(scan.hashes))], options)
+        return np.fromfile(pixels, np.uint8).reshape(shape), [place.label for place in scan.places]
+
+
 @dataclass
 class Scan:
     """What reading the files found; their pixels went into a scratch file.
@@ -124,6 +144,7 @@ def scan_images(root: Path, files: list[Path], raw: BinaryIO, options: ImageOpti
     scan = Scan()
     found = places(root, files)
     has_classes = any(place.label for place in found)
+    has_splits = any(place.split for place in found)
     for path, place in zip(files, found, strict=True):
         name = printable(path.relative_to(root))
         try:
@@ -131,10 +152,10 @@ def scan_images(root: Path, files: list[Path], raw: BinaryIO, options: ImageOpti
         except Exception as error:  # a damaged image can make a decoder raise anything
             scan.skipped.append(f"{name} ({_reason(error)})")
             continue
-        if has_classes and not place.label:
+        if (has_classes and not place.label) or (has_splits and not place.split):
             raise DalmError(
                 f"{root} holds images, such as {name}, beside subfolders; put every image into a "
-                "subfolder, its class, or none"
+                "subfolder, its split or class, or none"
             )
         _check_size(scan, name, pixels)
         scan.coloured |= len(pixels) == 3

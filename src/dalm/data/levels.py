@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from dalm.data.dataset import Array, blocks_of
+from dalm.data.dataset import Array, Grades, blocks_of
 from dalm.data.options import LevelOptions
 from dalm.errors import DalmError
 
@@ -19,6 +19,34 @@ LARGEST_LEVEL = 65535
 LATTICES = (2, 16, 17, 256, 65536)
 """Numbers of levels that are common; a value of them is k / (levels - 1) where black is 0 and white
 is 1."""
+
+
+def as_learned(x: Array, grades: Grades, options: LevelOptions) -> Array:
+    """Later rows as levels, as those of the data were found; reduced already where they were real.
+
+    Args:
+        x: (N, …).
+        grades: of the data.
+        options: of the data.
+
+    Raises:
+        DalmError: there are values that the data could not have.
+
+    >>> as_learned(np.array([-1.0, 0.0, 1.0]), Grades(3, low=-1), LevelOptions(levels=3))
+    array([0, 1, 2], dtype=int32)
+    """
+    whole = grades.low is None
+    low = grades.low or 0
+    high = (grades.levels or 2) - 1 if whole else 1
+    if x.min() < low or x.max() > high or (whole and not np.array_equal(x, np.round(x))):
+        kind = "whole" if whole else "real"
+        raise DalmError(
+            f"the model learned {kind} numbers from {low} to {high}, and these rows go from "
+            f"{x.min():g} to {x.max():g}; give {kind} numbers as the data had them"
+        )
+    if whole:
+        return x.astype(np.int32)
+    return _units_as_levels((x - low) / (1.0 - low), grades.levels, options.levels or 0)
 
 
 def find_levels(xs: list[Array], options: LevelOptions) -> tuple[int | None, list[str]]:
@@ -77,9 +105,9 @@ def on_lattice(x: Array, levels: int) -> bool:
 
 def whole_levels(
     arrays: Mapping[str, Array], options: LevelOptions
-) -> tuple[dict[str, Array], list[str]]:
-    """Arrays of real numbers as the levels that options ask for, and how, in sentences; nothing is
-    done to integers, or where no levels are asked for.
+) -> tuple[dict[str, Array], Grades | None, list[str]]:
+    """Arrays of real numbers as the levels that options ask for, what they were before if they were
+    real, and how, in sentences; nothing is done to integers, or where no levels are asked for.
 
     Args:
         arrays: data by name, (N, …) each.
@@ -88,18 +116,18 @@ def whole_levels(
     Raises:
         DalmError: real numbers are neither whole nor from 0 to 1 (or from -1 to 1).
 
-    >>> arrays, _ = whole_levels({"x": np.array([0, 0.5, 1])}, LevelOptions(levels=3))
-    >>> arrays["x"]
-    array([0, 1, 2], dtype=int32)
+    >>> arrays, grades, _ = whole_levels({"x": np.array([0, 0.5, 1])}, LevelOptions(levels=3))
+    >>> arrays["x"], grades
+    (array([0, 1, 2], dtype=int32), Grades(levels=3, low=0))
     """
     real = {name for name, x in arrays.items() if x.dtype.kind == "f"}
     if not real or not (options.levels or options.binary):
-        return dict(arrays), []
+        return dict(arrays), None, []
     low = min(float(x.min()) for x in arrays.values())
     high = max(float(x.max()) for x in arrays.values())
     if low >= 0 and all(np.array_equal(x, np.round(x)) for x in arrays.values()):
         whole = {name: x.astype(np.int32) for name, x in arrays.items()}
-        return whole, ["Real numbers that are whole were taken as levels."]
+        return whole, None, ["Real numbers that are whole were taken as levels."]
     if low < -1 or high > 1:
         asked_for = "binary" if options.binary else "levels"
         raise DalmError(
@@ -107,27 +135,37 @@ def whole_levels(
             f"to 1; these go from {low:g} to {high:g}"
         )
     scaled = {name: (x + 1.0) / 2 if low < 0 else x * 1.0 for name, x in arrays.items()}
-    return _levels_of_units(scaled, options, "-1 to 1" if low < 0 else "0 to 1")
+    return _levels_of_units(scaled, options, -1 if low < 0 else 0)
 
 
 def _levels_of_units(
-    arrays: dict[str, Array], options: LevelOptions, extent: str
-) -> tuple[dict[str, Array], list[str]]:
+    arrays: dict[str, Array], options: LevelOptions, low: int
+) -> tuple[dict[str, Array], Grades, list[str]]:
     """Real numbers from 0 to 1 as levels: exactly where they lie on a known lattice."""
     asked = options.levels or LATTICES[-1]
     candidates = dict.fromkeys([asked, *LATTICES] if options.levels else LATTICES)
     known = [each for each in candidates if all(on_lattice(x, each) for x in arrays.values())]
-    if known:
-        had = known[0]
-        levels = {name: np.round(x * (had - 1)).astype(np.int32) for name, x in arrays.items()}
+    had = known[0] if known else None
+    target = options.levels or had or asked
+    if had and target != had:
+        options.levels_from(had)  # refuses more than there are
+    levels = {name: _units_as_levels(x, had, target) for name, x in arrays.items()}
+    extent = f"{low} to 1"
+    if had is None:
+        note = f"Real numbers from {extent} were cut into {asked} levels of equal width."
+    else:
         note = f"Real numbers from {extent} lie on {had} equal steps: taken as {had} levels."
-        if options.levels and had != options.levels:
-            options.levels_from(had)  # refuses more than there are
-            levels = {name: x * asked // had for name, x in levels.items()}
+        if target != had:
             note += f" Reduced to {asked} levels: floor(level * {asked} / {had})."
-        return levels, [note]
-    cut = {name: np.minimum(x * asked, asked - 1).astype(np.int32) for name, x in arrays.items()}
-    return cut, [f"Real numbers from {extent} were cut into {asked} levels of equal width."]
+    return levels, Grades(had, low), [note]
+
+
+def _units_as_levels(x: Array, had: int | None, target: int) -> Array:
+    """Real numbers from 0 to 1 that have so many levels, or none, as levels 0 … target - 1."""
+    if had is None:
+        return np.minimum(x * target, target - 1).astype(np.int32)
+    levels = np.round(x * (had - 1)).astype(np.int64)
+    return (levels if target == had else levels * target // had).astype(np.int32)
 
 
 def to_values(x: Array, levels: int | None, options: LevelOptions) -> Array:

@@ -77,7 +77,7 @@ def places(root: Path, files: Sequence[Path]) -> list[Place]:
         files: all below it.
 
     Raises:
-        DalmError: folders are named like splits, and none is train.
+        DalmError: folders are named like splits, and none is train, or there are others.
 
     >>> places(Path("/d"), [Path("/d/Train/cat/1.png"), Path("/d/Test/2.png")])
     [Place(split='train', label='cat'), Place(split='test', label='')]
@@ -87,6 +87,12 @@ def places(root: Path, files: Sequence[Path]) -> list[Place]:
     inside = [[printable(part) for part in path.relative_to(root).parts[:-1]] for path in files]
     first = {parts[0] for parts in inside if parts}
     splits = {SPELLED.get(name.lower(), "") for name in first}
+    if "train" in splits and len(splits - {""}) > 1 and "" in splits:
+        others = sorted(name for name in first if name.lower() not in SPELLED)
+        raise DalmError(
+            f"{root} has subfolders that are named like splits, and others ({', '.join(others)}); "
+            "move the others away, or rename the splits if they are classes"
+        )
     if "" in splits or not first or (len(first) == 1 and splits != {"train"}):
         return [Place("", parts[0] if parts else "") for parts in inside]
     if "train" not in splits:

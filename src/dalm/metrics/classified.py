@@ -42,13 +42,14 @@ def shared_classes(evidence: Evidence) -> tuple[Tensor, Tensor]:
 def _accuracy(evidence: Evidence) -> list[Score]:
     log_probs, true = evidence.once(shared_classes)
     taken = log_probs.argmax(1)
+    right = (taken == true) & log_probs.isfinite().any(1)  # of no class, so not of the right one
     counts = confusion(true, taken, log_probs.shape[1])
-    whole = ACCURACY.score(wilson_interval(taken == true), n=len(true), note=_guess(true))
+    whole = ACCURACY.score(wilson_interval(right), n=len(true), note=_guess(true))
     names = evidence.classes or tuple(str(y) for y in range(len(counts)))
     present = [y for y in range(len(counts)) if counts[y].sum()]
     if len(present) > MOST_CLASSES:
         return [whole]
-    return [whole, *(_of_class(y, taken[true == y], names) for y in present)]
+    return [whole, *(_of_class(y, taken[true == y], right[true == y], names) for y in present)]
 
 
 def _guess(true: Tensor) -> str:
@@ -56,12 +57,12 @@ def _guess(true: Tensor) -> str:
     return f"the most frequent class alone: {true.bincount().max() / len(true):.3f}"
 
 
-def _of_class(y: int, taken: Tensor, names: tuple[str, ...]) -> Score:
+def _of_class(y: int, taken: Tensor, right: Tensor, names: tuple[str, ...]) -> Score:
     """How many rows of a class were named rightly, and what the others were taken for."""
     wrong = taken[taken != y].bincount()
     others = [f"{wrong[k]} × {names[k]}" for k in wrong.argsort(descending=True) if wrong[k]]
     note = f"taken for {', '.join(others)}" if others else ""
-    interval = wilson_interval(taken == y)
+    interval = wilson_interval(right)
     return ACCURACY.score(interval, n=len(taken), subset=f"class {names[y]}", note=note)
 
 

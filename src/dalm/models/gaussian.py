@@ -38,6 +38,8 @@ from dalm.options import option
 from dalm.probability import NormalChain, normal, scatter
 from dalm.probability.normal import NormalLike
 
+REGULAR = 1e-12
+"""Of the mean variance: less along an axis is rounding."""
 MANY = 50
 """Rows for each dimension from which on no shrinkage is felt."""
 SHARES = (0.0, *(10 ** (k / 8) for k in range(-48, 1)))
@@ -77,6 +79,16 @@ def shrunk(covariance: Tensor, share: float) -> Tensor:
     """
     isotropic = covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
     return (1 - share) * covariance + share * isotropic
+
+
+def is_regular(covariance: Tensor) -> bool:
+    """Whether it has a density along each axis, beyond what rounding leaves.
+
+    >>> is_regular(torch.ones(2, 2, dtype=torch.float64))
+    False
+    """
+    values = torch.linalg.eigvalsh(covariance)
+    return bool(values[0] > REGULAR * values.mean())
 
 
 def best_share(x: Tensor, covariance: Tensor) -> float:
@@ -159,7 +171,8 @@ class Gaussian(Autoregressive, Estimator):
             return ()
         dims = len(mean)
         if self.estimate == "auto" and self.spec.levels is None:
-            share = best_share(x.flatten(1).double(), likely[1]) if len(x) < MANY * dims else 0.0
+            plain = len(x) >= MANY * dims and is_regular(likely[1])
+            share = 0.0 if plain else best_share(x.flatten(1).double(), likely[1])
             self._take(mean, shrunk(likely[1], share), len(x))
             return ()
         spread = likely[1].diagonal().mean()

@@ -38,8 +38,9 @@ DISQUALIFYING = {
     "repeats": "it repeats itself",
 }
 """Alarms with which a model does not compete on samples: what they name makes samples look good,
-but not held-out likelihood.
+but no figure of held-out rows alone.
 """
+OF_HELD_OUT_ROWS = (*LIKELIHOODS, "accuracy", "log_loss")
 
 
 def unranked(row: Row, metric: str) -> str | None:
@@ -62,7 +63,7 @@ def unranked(row: Row, metric: str) -> str | None:
         score = record(row, metric, split) or {}
         if score.get("unranked"):
             return str(score["unranked"])
-    raised = [] if metric in LIKELIHOODS else list(flags(row).values())
+    raised = [] if metric in OF_HELD_OUT_ROWS else list(flags(row).values())
     for alarm, reason in DISQUALIFYING.items():
         if alarm in raised:
             return reason

@@ -70,13 +70,19 @@ def density_map(gallery: Gallery) -> str:
         origin="lower",
         aspect="auto",
         cmap="Oranges",
-        extent=(first[0], first[-1], second[0], second[-1]),
+        extent=(*_ends(first), *_ends(second)),
         interpolation="nearest",
     )
     real = gallery.get("real", gallery["points"][:0])
     axes.plot(*real.T, "o", color="#1c2024", markersize=1.6, markeredgewidth=0, rasterized=True)
-    axes.set(xlim=(first[0], first[-1]), ylim=(second[0], second[-1]))
+    axes.set(xlim=_ends(first), ylim=_ends(second))
     return drawn(figure)
+
+
+def _ends(points: Array) -> tuple[float, float]:
+    """Where the cells of a map begin and end whose middles are these."""
+    half = (float(points[-1]) - float(points[0])) / max(1, len(points) - 1) / 2 or 0.5
+    return float(points[0]) - half, float(points[-1]) + half
 
 
 def sheet(real: Array, x: Array | None = None) -> str:
@@ -181,8 +187,11 @@ def _edges(real: Array, gallery: Gallery) -> Array:
     """Bins over real data, but for one in two hundred at each end; over the points of a density
     where there is one.
     """
-    if "points" in gallery:
-        low, high = gallery["points"].min(), gallery["points"].max()
+    points = gallery.get("points")
+    if points is not None and points.dtype.kind in "iu":  # the mass of each level
+        return np.arange(int(points.min()), int(points.max()) + 2) - 0.5
+    if points is not None:
+        low, high = points.min(), points.max()
     else:
         low, high = np.quantile(real.astype(float), [0.005, 0.995])
     pad = 0.08 * (high - low) or max(0.5, 0.05 * abs(high))

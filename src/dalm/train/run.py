@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ def about(data: Data) -> Json:
         "notes": list(data.notes),
         "warnings": list(data.warnings),
         "recorded": data.recorded,
+        "grades": None if data.grades is None else asdict(data.grades),
     }
 
 

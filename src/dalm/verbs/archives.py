@@ -155,7 +155,7 @@ def compress(
     target = _vacant(out, force)
     run = run if isinstance(run, Run) else Run.open(run)
     model = run.model
-    x, y = read_source(data, run.meta["data"]["options"])
+    x, y = read_source(data, run.meta["data"])
     settings = Settings(samples=samples, chunk=chunk, embed=embed, batch=batch)
     began = time.perf_counter()
     with atomic_write(target) as file:

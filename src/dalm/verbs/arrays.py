@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dalm.codec import ArchiveReader
-from dalm.data import Split, load_data
+from dalm.data import Split
 from dalm.data.files import read_arrays
+from dalm.data.folder import read_folder
 from dalm.data.options import ImageOptions
+from dalm.data.reading import few
 from dalm.errors import DalmError
 
 Array = NDArray[np.generic]
@@ -23,12 +25,13 @@ Source = str | Path | Array | Tensor | Split
 TAKES = "to be compressed are a .npz file with x (and y), .npy, IDX, or a folder of images"
 
 
-def read_source(data: Source, options: Mapping[str, Any]) -> tuple[Array, Array | None]:
+def read_source(data: Source, about: Mapping[str, Any]) -> tuple[Array, Array | None]:
     """Data (N, ...) to compress, and their labels (N,) if there are any.
 
     Args:
         data: an array, a split, a file, or a folder of images.
-        options: of the data that the model learned, by which images are brought to its shape.
+        about: what a run records of the data that the model learned: by their options images are
+            brought to its shape, by their classes folders are numbered.
 
     Raises:
         DalmError: the file is not there, or holds something else.
@@ -39,7 +42,7 @@ def read_source(data: Source, options: Mapping[str, Any]) -> tuple[Array, Array 
         return np.asarray(data), None
     path = Path(data)
     if path.is_dir():
-        return _images(path, options)
+        return _images(path, about)
     if not path.is_file():
         raise DalmError(
             f"there is no file {path}; {TAKES}. The test split of a run is compressed by dalm prove"
@@ -51,15 +54,22 @@ def read_source(data: Source, options: Mapping[str, Any]) -> tuple[Array, Array 
     return arrays["x"], arrays.get("y")
 
 
-def _images(folder: Path, options: Mapping[str, Any]) -> tuple[Array, Array | None]:
-    """All images of a folder, its train, val and test one after the other, with their classes."""
+def _images(folder: Path, about: Mapping[str, Any]) -> tuple[Array, Array | None]:
+    """All images of a folder in the order of their names, with the model's numbers of their
+    classes.
+    """
     known = ImageOptions.declared()
-    asked = {name: value for name, value in options.items() if name in known}
-    found = load_data(folder, **asked)
-    splits = (found.train, found.val, found.test)
-    x = np.concatenate([split.x.numpy() for split in splits])
-    labels = [split.y.numpy() for split in splits if split.y is not None]
-    return x, np.concatenate(labels) if labels else None
+    options = {name: value for name, value in about["options"].items() if name in known}
+    x, names = read_folder(folder, ImageOptions(**options))
+    classes = list(about.get("classes") or [])
+    if not classes or not any(names):
+        return x, None
+    if unknown := sorted({*names} - {*classes}):
+        raise DalmError(
+            f"the folder {folder} has classes that the model does not know: {few(unknown)}; it "
+            f"knows {few(classes)}"
+        )
+    return x, np.array([classes.index(name) for name in names])
 
 
 def write_data(reader: ArchiveReader, file: BinaryIO, bundled: bool) -> None:

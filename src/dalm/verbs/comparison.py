@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from dalm.verbs.codecs import codecs
 from dalm.verbs.entrants import REFERENCE_ENTRANTS, Entrant, competitors
 from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
 from dalm.verbs.models import make
-from dalm.verbs.outputs import make_way
+from dalm.verbs.outputs import replaced
 from dalm.verbs.pages import report
 from dalm.verbs.proof import prove as prove_run
 from dalm.verbs.remaining import Remaining, Watch
@@ -113,26 +114,29 @@ def compare(
     entrants = [*competitors(families), *REFERENCE_ENTRANTS]
     budget = _training(values["train"], loaded)
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
-    if overwrite:
-        make_way(folder, resume)
-    board = new_board(loaded, budget, conditional)
-    board["rows"] = rows_there(folder, board, resume)
+    with contextlib.ExitStack() as stack:
+        if overwrite:
+            stack.enter_context(replaced(folder, resume))
+        board = new_board(loaded, budget, conditional)
+        board["rows"] = rows_there(folder, board, resume)
 
-    training = values["train"] | {"resume": resume, "progress": progress}
-    training["seed"] = budget.seed
-    remaining = _remaining(entrants, budget)
-    training["listeners"] = [Watch(remaining)]
-    settings = Settings(folder, loaded, conditional, prove, budget.seed, seeds, training, remaining)
-    with live_rows(progress, remaining) as live:
-        for rows in _fill(board, entrants, settings):
-            live(rows)
-            if show:
-                show(rows)
-    if prove and loaded.spec.levels:
-        if extra.installed():
-            board["codecs"] = codecs(loaded, runs=folder).to_json()
-        write_scoreboard(folder, board)
-    return Scoreboard(folder, report([folder]), board)
+        training = values["train"] | {"resume": resume, "progress": progress}
+        training["seed"] = budget.seed
+        remaining = _remaining(entrants, budget)
+        training["listeners"] = [Watch(remaining)]
+        settings = Settings(
+            folder, loaded, conditional, prove, budget.seed, seeds, training, remaining
+        )
+        with live_rows(progress, remaining) as live:
+            for rows in _fill(board, entrants, settings):
+                live(rows)
+                if show:
+                    show(rows)
+        if prove and loaded.spec.levels:
+            if extra.installed():
+                board["codecs"] = codecs(loaded, runs=folder).to_json()
+            write_scoreboard(folder, board)
+        return Scoreboard(folder, report([folder]), board)
 
 
 def _check_alone() -> None:

@@ -5,7 +5,6 @@ data that have one or two numbers.
 from __future__ import annotations
 
 import io
-import math
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +75,8 @@ def _density(model: Generative, data: Data, seed: int) -> dict[str, np.ndarray]:
     """Where a density was taken, `points`, and what it is there, `density`, in the data's units."""
     if not isinstance(model, Density) or data.spec.shape not in ((1,), (2,)):
         return {}
+    if model.inner.dims < model.spec.dims:  # a line has no density in the plane
+        return {}
     points = _points(data)
     if points is None:
         return {}
@@ -103,5 +104,6 @@ def _points(data: Data) -> Tensor | None:
 def _axis(column: Tensor, count: int) -> Tensor:
     """From the lowest to the highest value but for one in two hundred at each end, and beyond."""
     low, high = np.quantile(column.double().numpy(), [0.005, 0.995])
-    pad = 0.12 * max(high - low, math.ulp(high) * count)
+    wide = high - low > 1e-9 * max(abs(low), abs(high))
+    pad = 0.12 * (high - low) if wide else max(0.5, 0.05 * abs(high))
     return torch.linspace(low - pad, high + pad, count, dtype=torch.float64)

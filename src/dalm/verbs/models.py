@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from dalm.errors import DalmError, check_seed, did_you_mean, in_bytes, out_of_me
 from dalm.train import Listener, Run
 from dalm.train import fit as train
 from dalm.verbs.groups import OptionsOf, data_of, options_of, sort_options
-from dalm.verbs.outputs import make_way
+from dalm.verbs.outputs import replaced
 
 LARGE = 100_000_000
 """Bytes of weights from which on their size is told before anything is learned."""
@@ -120,13 +121,32 @@ def fit(
     loaded = data_of(data, values["data"], y)
     model = _model(family, loaded, values["model"], values["train"].get("seed", 0))
     training = values["train"]
-    if overwrite and out is not None:
-        make_way(Path(out), resume)
     if progress and (size := _bytes(model)) >= LARGE:
         print(f"{model.family}: weights of {in_bytes(size)}", flush=True)
-    return train(
-        model, loaded, out=out, resume=resume, progress=progress, listeners=listeners, **training
-    )
+    with contextlib.ExitStack() as stack:
+        if overwrite and out is not None:
+            _check_needed(Path(out), training)
+            stack.enter_context(replaced(Path(out), resume))
+        return train(
+            model,
+            loaded,
+            out=out,
+            resume=resume,
+            progress=progress,
+            listeners=listeners,
+            **training,
+        )
+
+
+def _check_needed(out: Path, training: Mapping[str, Any]) -> None:
+    """Raise DalmError if the run that is to be replaced is needed for the one that replaces it."""
+    for name in ("start_from", "plan"):
+        source = training.get(name)
+        if isinstance(source, str | Path) and Path(source).resolve() == out.resolve():
+            raise DalmError(
+                f"{name} is the run {out} that overwrite would replace; choose another folder to "
+                "write"
+            )
 
 
 def _bytes(model: Generative) -> int:

@@ -6,7 +6,8 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,10 @@ def target_of(out: str | Path) -> Path:
     return Path(out)
 
 
-def make_way(folder: Path, resume: bool) -> None:
-    """Remove a run or a comparison that is to be replaced.
+@contextmanager
+def replaced(folder: Path, resume: bool) -> Iterator[None]:
+    """A run or a comparison is set aside while another one takes its place, and comes back if none
+    does.
 
     Args:
         folder: where it is, if it is there.
@@ -56,10 +59,24 @@ def make_way(folder: Path, resume: bool) -> None:
     Raises:
         DalmError: it is neither, it is to be gone on with, or it is being written right now.
     """
+    aside = _set_aside(folder, resume)
+    try:
+        yield
+    finally:
+        if aside and folder.exists() and not is_empty(folder):
+            shutil.rmtree(aside)
+        elif aside:
+            aside.replace(folder)
+
+
+def _set_aside(folder: Path, resume: bool) -> Path | None:
+    """Rename what is to be replaced, so that a kill at any moment loses nothing."""
     if resume:
         raise DalmError("overwrite starts anew and resume goes on; ask for one of them")
     if not folder.exists() or is_empty(folder):
-        return
+        return None
+    if folder.is_symlink():
+        raise DalmError(f"{folder} is a link to {folder.resolve()}; overwrite that folder itself")
     if not ((folder / "run.json").is_file() or (folder / BOARD).is_file()):
         raise DalmError(
             f"{folder} is no run and no comparison, so overwrite leaves it alone; choose another "
@@ -67,10 +84,7 @@ def make_way(folder: Path, resume: bool) -> None:
         )
     if at_work := [run for run in runs_below(folder) if run_state(run) == "running"]:
         raise DalmError(f"{at_work[0]} is being trained, so it cannot be overwritten; wait for it")
-    # Renamed first, so that a kill in between leaves nothing half there under its name.
-    gone = folder.with_name(f".{folder.name}.{os.getpid()}.gone")
-    folder.rename(gone)
-    shutil.rmtree(gone)
+    return folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.gone"))
 
 
 def write_samples(path: Path, x: Array, y: Array | None, spec: Spec) -> Path:
@@ -135,12 +149,18 @@ def _pictures(path: Path, x: Array, y: Array | None, spec: Spec) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         for place, image in enumerate(x):
-            folder = partial if y is None else partial / quote(str(y[place]), safe=" ")
+            folder = partial if y is None else partial / _folder_of(str(y[place]))
             folder.mkdir(parents=True, exist_ok=True)
             save_image(image, folder / f"{place:0{width}}.png", asdict(spec), limits)
         partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _folder_of(label: str) -> str:
+    """A class as the name of a folder, which is neither hidden nor one above."""
+    name = quote(label, safe=" ") or "_"
+    return name if name[0] != "." else f"%2E{name[1:]}"
 
 
 FORMS: dict[str, Callable[[Path, Array, Array | None, Spec], None]] = {

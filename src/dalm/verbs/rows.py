@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dalm.core import Density
 from dalm.data import rows_as
+from dalm.data.dataset import Grades
 from dalm.errors import DalmError
 from dalm.records import write
 from dalm.train import Run
@@ -91,8 +92,10 @@ def score_rows(
     if out is not None and Path(out).suffix.lower() != ".csv":
         raise DalmError(f"scores of rows are written as .csv, got {Path(out).name!r}")
     target = None if out is None else writable(out)
-    x = rows_as(rows, run.meta["data"]["options"], model.spec)
-    names = run.meta["data"].get("classes") or [str(y) for y in range(model.spec.classes)]
+    about = run.meta["data"]
+    grades = about.get("grades")
+    x = rows_as(rows, about["options"], model.spec, grades and Grades(**grades))
+    names = about.get("classes") or [str(y) for y in range(model.spec.classes)]
     generator = torch.Generator(model.device).manual_seed(seed)
 
     columns = ["row", "nats", "bits_per_dim"] + ["class", "probability"] * model.conditional
