@@ -97,3 +97,17 @@ def test_discriminant_refuses_what_it_cannot_learn(correlated, teach):
         teach(Discriminant(Spec((3,), classes=3)), x)
     with pytest.raises(DalmError, match="a larger shrinkage"):
         teach(Discriminant(Spec((3,), classes=3), shrinkage=0.0), x * [1, 1, 0], y)
+
+
+def test_a_tail_that_another_class_explains_pools_nothing(teach):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 1200)
+    factor = rng.normal(size=1200) + y
+    x = np.exp(0.7 * factor[:, None] + 0.5 * rng.normal(size=(1200, 5)))
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    nats = {}
+    for kind in ("auto", "lda", "qda"):
+        model = Discriminant(Spec((5,), classes=2), kind=kind)
+        teach(model, x[:480], y[:480])
+        nats[kind] = model.log_prob(x[480:]).mean().item()
+    assert nats["auto"] > max(nats["lda"], nats["qda"]) - 0.02

@@ -12,7 +12,8 @@ from few data is singular or wild, so it is shrunk towards a multiple of the ide
 by hand or with the λ of Ledoit & Wolf (2004), which minimises the expected squared error; that one
 in units of the class's own standard deviations where data are real. There a class's covariance may
 be mixed with the common one, (1 - γ) Σ_y + γ Σ (Friedman 1989), with the γ of the best
-cross-validated likelihood. Discrete data as in `dalm.models.gaussian`.
+cross-validated density of the data, whatever their class. Discrete data as in
+`dalm.models.gaussian`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from dalm.probability.normal import NormalLike, ledoit_wolf
 FOLDS = 5
 POOLINGS = (0.0, 0.125, 0.25, 0.5, 1.0)
 """Shares of the common covariance that are tried."""
+NO_NOISE = torch.Generator()
+"""For an exact density, which draws nothing."""
 
 
 @final
@@ -104,12 +107,16 @@ class Discriminant(Autoregressive, Estimator):
         return max(scores, key=scores.__getitem__)
 
     def _cross_validated(self, x: Tensor, y: Tensor, fold: Tensor, share: float) -> float:
-        """Total log P(x, y) of rows by models that learned from the other folds."""
+        """Total log p(x) of rows, whatever their class, by models that learned from the other
+        folds. What is likely under another class needs no wide tail in its own.
+        """
         total = 0.0
         for k in range(FOLDS):
             self._learn(x[fold != k], y[fold != k], share)
-            mine = fold == k
-            total += self._log_prob(x[mine], y[mine], torch.Generator()).sum().item()
+            rows = x[fold == k]
+            classes = torch.arange(self.spec.classes, device=y.device)
+            joint = [self._log_prob(rows, label.repeat(len(rows)), NO_NOISE) for label in classes]
+            total += (torch.stack(joint, 1) + self.prior.log()).logsumexp(1).sum().item()
         return total
 
     def _learn(self, x: Tensor, y: Tensor, share: float) -> None:
