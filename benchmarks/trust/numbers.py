@@ -35,7 +35,8 @@ def nats(model: Density, x: Any) -> float:
 
 def large_offsets() -> Json:
     """B1: a normal around a billion, and one that has the size of a timestamp."""
-    found, rows = {}, {}
+    found = {}
+    rows = {}
     for name, offset in (("1e9", 1e9), ("1.7e9", 1.7e9)):
         data = load_data(offset + rng().normal(size=(4000, 1)))
         found[name] = nats(fitted("kde", data), data.test.x)
@@ -56,7 +57,8 @@ def units() -> Json:
     """B2: KDE on breast cancer in raw units, and the same with each column in another unit."""
     x, _ = cancer()
     scale = 10.0 ** rng().integers(-6, 7, x.shape[1])
-    raw, scaled = _cut(x), _cut(x * scale)
+    raw = _cut(x)
+    scaled = _cut(x * scale)
     here = nats(fitted("kde", raw), raw.test.x)
     there = nats(fitted("kde", scaled), scaled.test.x) + np.log(scale).sum()
     std = raw.train.x.numpy().std(0)
@@ -79,11 +81,13 @@ def few_rows() -> Json:
     """B2: a Gaussian of 200 rows of breast cancer, against Ledoit–Wolf in standard units."""
     x, _ = cancer()
     order = rng().permutation(len(x))
-    train, test = x[order[:200]], x[order[200:]]
+    train = x[order[:200]]
+    test = x[order[200:]]
     data = load_data({"x_train": train, "x_test": test})
     ours = nats(fitted("gaussian", data), data.test.x)
     rows = data.train.x.numpy()
-    mean, std = rows.mean(0), rows.std(0)
+    mean = rows.mean(0)
+    std = rows.std(0)
     theirs = LedoitWolf().fit((rows - mean) / std)
     reached = theirs.score((data.test.x.numpy() - mean) / std) - np.log(std).sum()
     return answer(
@@ -93,7 +97,8 @@ def few_rows() -> Json:
 
 def classes() -> Json:
     """B2: the discriminant's accuracy on breast cancer, 10 splits."""
-    ours, theirs = [], []
+    ours = []
+    theirs = []
     for seed in range(10):
         data = load_data(*cancer(), seed=seed)
         ours.append(

@@ -63,7 +63,8 @@ def _loads(given: Any, labelled: bool = True, **options: Any) -> str:
 
 def data_in_memory() -> Json:
     """G1: everything that a row of Python holds data in."""
-    tensor, labels = torch.from_numpy(X), torch.from_numpy(Y)
+    tensor = torch.from_numpy(X)
+    labels = torch.from_numpy(Y)
     found = {
         "X, y=y": _loads(X, y=Y),
         "(X, y)": _loads((X, Y)),
@@ -81,7 +82,8 @@ def data_in_memory() -> Json:
 def csv_file() -> Json:
     """G1: a CSV, with a line of names and without."""
     with quietly() as folder:
-        named, bare = folder / "named.csv", folder / "bare.csv"
+        named = folder / "named.csv"
+        bare = folder / "bare.csv"
         np.savetxt(named, X, delimiter=",", header="a,b,c", comments="")
         np.savetxt(bare, X, delimiter=",")
         now = [_loads(path, labelled=False).replace(str(folder), "") for path in (named, bare)]
@@ -125,7 +127,8 @@ def arrays_out() -> Json:
     }
     kinds = {}
     for name, call in calls.items():
-        arrays, tensors = call(X, Y), call(torch.from_numpy(X), torch.from_numpy(Y))
+        arrays = call(X, Y)
+        tensors = call(torch.from_numpy(X), torch.from_numpy(Y))
         same = np.allclose(np.asarray(arrays), tensors.detach().numpy(), atol=1e-5)
         kinds[name] = (type(arrays).__name__, type(tensors).__name__, same)
     ok = set(kinds.values()) == {("ndarray", "Tensor", True)}

@@ -26,7 +26,9 @@ def binary(n: int, columns: int, seed: int) -> Any:
 
 def repeated_rows() -> Json:
     """A1: the held-out bits of a histogram against those of fresh rows of the same distribution."""
-    held, values, truths = 0, [], []
+    held = 0
+    values = []
+    truths = []
     for seed in range(SEEDS):
         data = load_data(binary(5000, 16, seed), seed=seed)
         model = Histogram(data.spec)
@@ -52,7 +54,9 @@ TRUE: dict[str, Callable[[int], Any]] = {
 
 def honest_copiers() -> Json:
     """A2: fresh rows of the true distribution, which copy nothing."""
-    flagged, tests, count = 0, [], 0
+    flagged = 0
+    tests = []
+    count = 0
     for draw in TRUE.values():
         for seed in range(SEEDS // 4):
             data = load_data(draw(seed), seed=seed)

@@ -65,12 +65,7 @@ def from_arrays(
     train, val, test = (Split(x, y) for x, y in zip(tensors, labels.ys, strict=True))
     recorded = recorded_warning(divided.splits[0].x)
     spec = Spec(xs[0].shape[1:], spec_levels, len(labels.classes))
-    if options.log and spec_levels is not None:
-        raise DalmError(
-            f"log is for real numbers, and these are {spec_levels} levels; leave it out, or give "
-            "floats"
-        )
-
+    _check_log(options, spec)
     return Data(
         name=name,
         source=source,
@@ -92,6 +87,14 @@ def from_arrays(
         recorded=bool(recorded),
         grades=units or Grades(levels),
     )
+
+
+def _check_log(options: RowOptions, spec: Spec) -> None:
+    if options.log and spec.levels is not None:
+        raise DalmError(
+            f"log is for real numbers, and these are {spec.levels} levels; leave it out, or give "
+            "floats"
+        )
 
 
 def _valid(

@@ -97,7 +97,8 @@ def read_folder(root: Path, options: ImageOptions) -> tuple[Array, list[str]]:
     """
     files, _ = list_files(root)
     with tempfile.TemporaryDirectory() as scratch:
-        raw, pixels = Path(scratch, "raw"), Path(scratch, "pixels")
+        raw = Path(scratch, "raw")
+        pixels = Path(scratch, "pixels")
         with raw.open("wb") as file:
             scan = scan_images(root, files, file, options)
         shape = _write_pixels(raw, pixels, scan, [np.arange(len(scan.hashes))], options)

@@ -114,15 +114,11 @@ def compare(
     entrants = [*competitors(families), *REFERENCE_ENTRANTS]
     budget = _training(values["train"], loaded)
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
-    with contextlib.ExitStack() as stack:
-        if overwrite:
-            stack.enter_context(replaced(folder, resume))
+    with replaced(folder, resume) if overwrite else contextlib.nullcontext():
         board = new_board(loaded, budget, conditional)
         board["rows"] = rows_there(folder, board, resume)
-
-        training = values["train"] | {"resume": resume, "progress": progress}
-        training["seed"] = budget.seed
         remaining = _remaining(entrants, budget)
+        training = values["train"] | {"resume": resume, "progress": progress, "seed": budget.seed}
         training["listeners"] = [Watch(remaining)]
         settings = Settings(
             folder, loaded, conditional, prove, budget.seed, seeds, training, remaining
@@ -133,10 +129,15 @@ def compare(
                 if show:
                     show(rows)
         if prove and loaded.spec.levels:
-            if extra.installed():
-                board["codecs"] = codecs(loaded, runs=folder).to_json()
-            write_scoreboard(folder, board)
+            _add_codecs(board, settings)
         return Scoreboard(folder, report([folder]), board)
+
+
+def _add_codecs(board: Json, settings: Settings) -> None:
+    """Classical coders beside the proven models, where their extra is installed."""
+    if extra.installed():
+        board["codecs"] = codecs(settings.data, runs=settings.folder).to_json()
+    write_scoreboard(settings.folder, board)
 
 
 def _check_alone() -> None:

@@ -123,10 +123,7 @@ def fit(
     training = values["train"]
     if progress and (size := _bytes(model)) >= LARGE:
         print(f"{model.family}: weights of {in_bytes(size)}", flush=True)
-    with contextlib.ExitStack() as stack:
-        if overwrite and out is not None:
-            _check_needed(Path(out), training)
-            stack.enter_context(replaced(Path(out), resume))
+    with _instead(out, resume, training) if overwrite and out else contextlib.nullcontext():
         return train(
             model,
             loaded,
@@ -138,15 +135,18 @@ def fit(
         )
 
 
-def _check_needed(out: Path, training: Mapping[str, Any]) -> None:
-    """Raise DalmError if the run that is to be replaced is needed for the one that replaces it."""
+def _instead(
+    out: str | Path, resume: bool, training: Mapping[str, Any]
+) -> contextlib.AbstractContextManager[None]:
+    """The run in a folder set aside, or DalmError if it is needed for the one that replaces it."""
     for name in ("start_from", "plan"):
         source = training.get(name)
-        if isinstance(source, str | Path) and Path(source).resolve() == out.resolve():
+        if isinstance(source, str | Path) and Path(source).resolve() == Path(out).resolve():
             raise DalmError(
                 f"{name} is the run {out} that overwrite would replace; choose another folder to "
                 "write"
             )
+    return replaced(Path(out), resume)
 
 
 def _bytes(model: Generative) -> int:
