@@ -65,6 +65,18 @@ def ours(data: Data, epochs: int, options: Json) -> dalm.core.Generative:
         return dalm.fit(model, data, steps=steps, out=Path(folder) / "run", **settings).model
 
 
+def alternatives(data: Data, seconds: float) -> list[Json]:
+    """Steps a second of each precision, layout and number of threads that a budget of seconds
+    tries, the chosen one first.
+    """
+    settings = QUIET | {"batch_size": BATCH, "lr": LR, "device": "cpu"}
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder) / "run"
+        run = dalm.fit(make("vae", data, **NET), data, seconds=seconds, out=where, **settings)
+    tried: list[Json] = run.meta["speed"]
+    return tried
+
+
 def peer_model() -> peer.VAE:
     """pythae's VAE with its default nets."""
     torch.manual_seed(0)
@@ -146,9 +158,9 @@ def race(data: Data, epochs: int, repeats: int, setting: Json) -> tuple[Json, Js
 
 
 def main() -> None:
-    options = arguments(__doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800)
+    options = arguments(__doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800, trial_seconds=30.0)
     if options.quick:
-        vars(options).update(images=512, epochs=1, repeats=2, tuning_images=256)
+        vars(options).update(images=512, epochs=1, repeats=2, tuning_images=256, trial_seconds=4.0)
     quieten()
     data = cut(mnist(binary=True), options.images)
     x = data.train.x
@@ -168,6 +180,10 @@ def main() -> None:
     ratios = {name: ratio(times, "pythae", name) for name in WAYS}
     rows = [[name, speed, ratios.get(name, "1")] for name, speed in speeds.items()]
     table(f"Training images/s on {data.name}", ["", "images/s", "times pythae"], rows)
+    tried = alternatives(data, options.trial_seconds)
+    table("What a budget of seconds tries, the chosen first", [*tried[0]], [
+        [*one.values()] for one in tried
+    ])
     bound = bounds(trained, data.val.x[:2000])
     print(f"parameters {sizes}; pythae's setting {setting}")
     print(f"bound on 2,000 validation images after {options.epochs} epochs, nats: {bound}")
@@ -179,6 +195,7 @@ def main() -> None:
         "parameters": sizes,
         "images": len(x),
         "images_per_second": speeds,
+        "alternatives": tried,
         "ratios": ratios,
         "bound": bound,
         "seconds_of_one_batch": setup,

@@ -184,6 +184,11 @@ def closed_pipe() -> Json:
     return answer("J8", "a broken pipe", errors or "nothing on stderr", "nothing", ok)
 
 
+def _heeds_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def early_interrupt() -> Json:
     """J8: Ctrl-C in the first second."""
     bad = {}
@@ -191,7 +196,9 @@ def early_interrupt() -> Json:
         for place, moment in enumerate(MOMENTS):
             command = [PROGRAM, "fit", "vae", "digits", "--seconds", "20", "--out", f"run{place}"]
             pipes: Json = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            process = subprocess.Popen(command, cwd=folder, **pipes)
+            process = subprocess.Popen(
+                command, cwd=folder, preexec_fn=_heeds_interrupts, **pipes
+            )
             time.sleep(moment)
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=60)

@@ -130,6 +130,22 @@ def test_overwrite_replaces_a_run_and_nothing_else(home, tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "kept"
 
 
+def test_two_comparisons_of_one_folder_do_not_meet(tmp_path):
+    x = np.random.default_rng(0).normal(size=(99, 2))
+    second = {"families": ["kde"], "out": tmp_path / "board", "overwrite": True, **QUIET}
+    words = []
+
+    def compare_again(_) -> None:
+        with pytest.raises(DalmError) as error:
+            dalm.compare(x, **second)
+        words.append(str(error.value))
+
+    board = dalm.compare(x, **second | {"families": ["gaussian"]}, show=compare_again)
+    assert words
+    assert all("another process is comparing into" in one for one in words)
+    assert board["gaussian"]["error"] is None
+
+
 def test_labels_come_beside_data_in_memory(tmp_path):
     x = np.random.default_rng(0).normal(size=(99, 2))
     y = np.where(x[:, 0] > 0, "up", "down")

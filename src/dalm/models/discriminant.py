@@ -140,10 +140,11 @@ class Discriminant(Autoregressive, Estimator):
         covariance = squares / len(centred)
         scale = self._scale(covariance)
         shrinkage = ledoit_wolf(centred / scale) if self.shrinkage is None else self.shrinkage
-        inside = covariance / torch.outer(scale, scale)
-        eye = torch.eye(len(covariance)).to(covariance)
-        isotropic = shrinkage * inside.trace() / len(covariance) * eye
-        return torch.outer(scale, scale) * ((1 - shrinkage) * inside + isotropic)
+        units = torch.outer(scale, scale)
+        inside = covariance.div_(units)
+        isotropic = shrinkage * inside.trace() / len(covariance)
+        inside.mul_(1 - shrinkage).diagonal().add_(isotropic)
+        return inside.mul_(units)
 
     def _scale(self, covariance: Tensor) -> Tensor:
         """The units in which a covariance is shrunk, (D,)."""

@@ -104,7 +104,8 @@ def gate(x: Tensor, channels: int = 1) -> Tensor:
         channels: the axis that they are.
     """
     a, b = x.chunk(2, channels)
-    return a.tanh() * b.sigmoid()
+    # In bfloat16 and channels-last the σ of a chunk takes 1.6 ms, that of a copy 0.25 with copying.
+    return a.tanh() * b.clone().sigmoid()
 
 
 class GatedLayer(nn.Module):

@@ -44,10 +44,19 @@ def scatter(x: Tensor, levels: int | None) -> tuple[Tensor, Tensor]:
 
 
 def ledoit_wolf(centred: Tensor) -> float:
-    """The shrinkage that Ledoit & Wolf (2004) find for centred data (N, D)."""
-    from sklearn.covariance import ledoit_wolf_shrinkage  # type: ignore[import-untyped]
+    """The shrinkage of least expected squared error (Ledoit & Wolf 2004) for centred data (N, D).
 
-    return float(ledoit_wolf_shrinkage(centred.cpu().numpy(), assume_centered=True))
+    >>> axes = torch.eye(2, dtype=torch.float64)
+    >>> ledoit_wolf(torch.cat([axes, -axes])), ledoit_wolf(torch.zeros(3, 2))
+    (0.0, 0.0)
+    """
+    n, dims = centred.shape
+    norms = centred.square().sum(1)
+    product = centred @ centred.T if n < dims else centred.T @ centred  # of the same norm
+    size = product.square().sum() / n**2
+    noise = (norms.square().sum() / n - size) / n
+    away = size - (norms.sum() / n).square() / dims
+    return float((noise / away).clamp(0, 1)) if noise > 0 and away > 0 else 0.0
 
 
 def normal(mean: Tensor, factor: Tensor, levels: int | None) -> NormalLike:

@@ -15,6 +15,7 @@ from dalm.data import Data
 from dalm.errors import DalmError
 from dalm.models import Copycat
 from dalm.records import Json, read_scores, score_records, write_scoreboard
+from dalm.records.locks import locked
 from dalm.train import Diverged, FitOptions
 from dalm.train import fit as train
 from dalm.train.options import resolve
@@ -114,7 +115,7 @@ def compare(
     entrants = [*competitors(families), *REFERENCE_ENTRANTS]
     budget = _training(values["train"], loaded)
     folder = Path(out) if out is not None else Path(f"runs/compare-{loaded.name}")
-    with replaced(folder, resume) if overwrite else contextlib.nullcontext():
+    with _alone_in(folder), replaced(folder, resume) if overwrite else contextlib.nullcontext():
         board = new_board(loaded, budget, conditional)
         board["rows"] = rows_there(folder, board, resume)
         remaining = _remaining(entrants, budget)
@@ -146,6 +147,18 @@ def _check_alone() -> None:
             "compare fits one family after another in one process; start it without "
             "torchrun, or fit a single family by several processes"
         )
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No other comparison writes into a folder, nor replaces it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    refusal = (
+        f"another process is comparing into {folder}; wait for it, or choose another folder with "
+        "out (--out)"
+    )
+    with locked(folder, refusal):
+        yield
 
 
 def _check_seeds(seeds: int) -> None:
