@@ -158,9 +158,12 @@ def race(data: Data, epochs: int, repeats: int, setting: Json) -> tuple[Json, Js
 
 
 def main() -> None:
-    options = arguments(__doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800, trial_seconds=30.0)
+    options = arguments(
+        __doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800, trial_seconds=30.0
+    )
     if options.quick:
-        vars(options).update(images=512, epochs=1, repeats=2, tuning_images=256, trial_seconds=4.0)
+        small = {"images": 512, "epochs": 1, "repeats": 2, "tuning_images": 256}
+        vars(options).update(small, trial_seconds=4.0)
     quieten()
     data = cut(mnist(binary=True), options.images)
     x = data.train.x
@@ -181,9 +184,11 @@ def main() -> None:
     rows = [[name, speed, ratios.get(name, "1")] for name, speed in speeds.items()]
     table(f"Training images/s on {data.name}", ["", "images/s", "times pythae"], rows)
     tried = alternatives(data, options.trial_seconds)
-    table("What a budget of seconds tries, the chosen first", [*tried[0]], [
-        [*one.values()] for one in tried
-    ])
+    table(
+        "What a budget of seconds tries, the chosen first",
+        [*tried[0]],
+        [[*one.values()] for one in tried],
+    )
     bound = bounds(trained, data.val.x[:2000])
     print(f"parameters {sizes}; pythae's setting {setting}")
     print(f"bound on 2,000 validation images after {options.epochs} epochs, nats: {bound}")

@@ -196,9 +196,7 @@ def early_interrupt() -> Json:
         for place, moment in enumerate(MOMENTS):
             command = [PROGRAM, "fit", "vae", "digits", "--seconds", "20", "--out", f"run{place}"]
             pipes: Json = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            process = subprocess.Popen(
-                command, cwd=folder, preexec_fn=_heeds_interrupts, **pipes
-            )
+            process = subprocess.Popen(command, cwd=folder, preexec_fn=_heeds_interrupts, **pipes)
             time.sleep(moment)
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=60)
