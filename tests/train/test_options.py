@@ -105,7 +105,7 @@ def test_even_a_budget_of_nothing_takes_a_step(tmp_path):
         ({"batch_size": 0}, "fit's batch_size is at least 1, got 0"),
         ({"shards": 0}, "fit's shards is at least 1, got 0"),
         ({"checkpoint": 0.0}, "fit's checkpoint is above 0, got 0.0"),
-        ({"compile": 1}, "fit's compile is True or False, got 1"),
+        ({"compile": 1}, "fit's compile is True or False or None, got 1"),
         ({"device": "tpu"}, "'cpu' always works"),
         ({"step": 5}, "fit has no option 'step'. Did you mean 'steps'"),
         ({"schedule": "linear"}, "fit's schedule is 'cosine' or 'constant' or None, got 'linear'"),

@@ -5,20 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny import DIGITS, Killed, kill_at, log_of, run_of, tiny, weights
 
 from dalm.errors import DalmError
-from dalm.train import FitOptions, Listener, clock
+from dalm.train import FitOptions, Listener, budget, clock, speed
 from dalm.train.budget import reckon
 from dalm.train.looks import validate
 from dalm.train.options import resolve
 from dalm.train.pacer import Pacer
 from dalm.train.plan import Leg, Plan
 from dalm.train.schedule import evenly, learning_rate
-from dalm.train.speed import Trial, Way, race
+from dalm.train.speed import Trial, Way, compiled, race
 from dalm.train.state import State
 from dalm.train.step import Stepper
 
@@ -281,12 +282,52 @@ def test_ways_that_a_budget_cannot_pay_for_are_not_tried(monkeypatch):
 
 
 def test_what_was_said_is_not_measured():
-    said = {"threads": 1, "precision": "float32", "layout": "contiguous"}
+    said = {"threads": 1, "precision": "float32", "layout": "contiguous", "compile": False}
     options = resolve(FitOptions(seconds=0.2, **said), tiny("vae"), 1000)
     found = reckon(tiny("vae"), DIGITS, options)
     assert [{**one, "steps_per_second": 0} for one in found.trials] == [
         {**said, "steps_per_second": 0}
     ]
+
+
+@pytest.mark.parametrize(("seconds", "wins"), [(0.05, True), (0.099, False), (0.2, False)])
+def test_compiling_wins_where_it_is_faster(monkeypatch, seconds, wins):
+    clocked = [0.0]
+    monkeypatch.setattr(clock, "now", lambda: clocked[0])
+    leader = trial_of(Way(2, "bfloat16", "channels_last"), 0.1, clocked)
+    leader.measure()
+    best, other = compiled(leader, lambda way: trial_of(way, seconds, clocked), 3.0)
+    assert (best.way.compile, other.way.compile) == (wins, not wins)
+    assert best.way == replace(leader.way, compile=wins)
+
+
+def test_what_cannot_be_compiled_is_noted_without_a_rate():
+    def fail() -> None:
+        raise RuntimeError("no C++ compiler")
+
+    def broken(way):
+        trial = trial_of(way, 0.1, [0.0])
+        trial.first = fail
+        return trial
+
+    leader = trial_of(Way(1, "float32", "contiguous"), 0.1, [0.0])
+    best, other = compiled(leader, broken, 3.0)
+    assert best is leader
+    assert other.to_json()["compile"]
+    assert other.to_json()["steps_per_second"] is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said", "tried"),
+    [(0.3, None, {False, True}), (0.3, False, {False}), (0.3, True, {True}), (0.2, None, {False})],
+)
+def test_compiling_is_tried_in_a_budget_that_can_repay_it(monkeypatch, seconds, said, tried):
+    monkeypatch.setattr(budget, "REPAID", 0.3)
+    monkeypatch.setattr(speed, "compile_parts", lambda model, options: None)
+    options = resolve(FitOptions(seconds=seconds, threads=1, compile=said), tiny("vae"), 1000)
+    found = reckon(tiny("vae"), DIGITS, options)
+    assert {one["compile"] for one in found.trials} == tried
+    assert found.options.compile in tried
 
 
 @pytest.mark.parametrize("name", ["pixelcnn", "dcgan"])

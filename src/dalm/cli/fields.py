@@ -128,7 +128,7 @@ def flag(
         help=_meaning(option),
         help_behavior_hint=_hint(default if family_default is None else family_default),
         aliases=list(aliases) or None,
-        metavar=_metavar(kind),
+        metavar="{True,False}" if kind is bool and default is None else _metavar(kind),
     )
     optional: Any = kind if default is not None else kind | None
     flag_kind: Any = Annotated[optional, note]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,18 @@ from dalm.train.group import Group
 from dalm.train.looks import snapshot, validate
 from dalm.train.options import FitOptions
 from dalm.train.plan import SCORED, Leg
-from dalm.train.speed import SHARE, Trial, Way, race, threads_kept, use_threads, ways, within
+from dalm.train.speed import (
+    REPAID,
+    SHARE,
+    Trial,
+    Way,
+    compiled,
+    race,
+    threads_kept,
+    use_threads,
+    ways,
+    within,
+)
 
 CHEAP = 0.1
 """Largest share of a time budget that goes into validation and snapshots."""
@@ -148,10 +159,14 @@ def _fastest(
         best, *rest = race(best, later(by_threads[1:]), share)
         lost += [one.to_json() for one in rest]
         threads = best.way.threads
-        more = [Way(threads, way.precision, way.layout) for way in others]
+        more = [replace(way, threads=threads) for way in others]
         best.times[:-1] = []
         best, *rest = race(best, later(more), share)
         lost += [one.to_json() for one in rest]
+        if options.compile is None and options.seconds >= REPAID:
+            best.times[:-1] = []
+            best, *rest = compiled(best, trial, share)
+            lost += [one.to_json() for one in rest]
     _measure_on(best, options.seconds, group)
     return best, [best.to_json(), *lost]
 

@@ -10,7 +10,7 @@ from dalm.errors import DalmError
 from dalm.records import read_meta
 from dalm.train.options import FitOptions
 
-WAY = ("precision", "layout", "threads")
+WAY = ("precision", "layout", "threads", "compile")
 """How a run computed: options that decide its bits, whether they were said or found."""
 
 
@@ -64,4 +64,4 @@ def by_plan(asked: FitOptions, meta: dict[str, Any]) -> FitOptions:
         if fit.get(name) is not None and getattr(asked, name) is None
     }
     both = {"passes": passes} if fit["steps"] and passes else {}
-    return asked.replace(steps=max(1, steps), compile=fit["compile"], **looks, **way, **both)
+    return asked.replace(steps=max(1, steps), **looks, **way, **both)

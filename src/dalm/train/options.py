@@ -86,8 +86,10 @@ class FitOptions(Options, owner="fit"):
         "of images in memory; within a budget of seconds the faster one, else contiguous",
         default=None,
     )
-    compile: bool = option(
-        "compile the model first; pays for long runs, and needs a C++ compiler", default=False
+    compile: bool | None = option(
+        "compile the model first, which takes a minute and a C++ compiler; within a budget of "
+        "seconds that can repay it, where it is faster, else not",
+        default=None,
     )
     device: str | None = option(
         'such as "cpu" or "cuda"; the best there is by default', default=None
@@ -162,6 +164,7 @@ def with_recipe(options: FitOptions, model: Generative, rows: int) -> FitOptions
         changes["precision"] = supported(filled.precision, filled.place)
     if not options.timed:
         changes["layout"] = filled.layout or "contiguous"
+        changes["compile"] = bool(filled.compile)
     return filled.replace(**changes)
 
 

@@ -162,6 +162,7 @@ class Steps:
             return threads_again(fit.run.model, fit.data, state.options, self.index, share)
 
         free = fit.group.size == 1 and fit.wanted.threads is None and options.place == "cpu"
+        free &= not options.compile  # compiled code is for a number of threads
         return Pacer(
             state.plan,
             options.seconds,
