@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from cheats import CHEATS, IMAGES, SOURCES, flags_of, honest, mixed, rows_of
+from cheats import SOURCES, flags_of
+from planted import CHEATS, IMAGES, honest, mixed, rows_of
 
 import dalm
 from dalm.data import Data, load_data
