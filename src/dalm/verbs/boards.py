@@ -47,7 +47,7 @@ def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
         "machine": machine(training.place),
         "budget": budget,
         "notes": list(data.notes),
-        "warnings": [*data.warnings, *few_tested(data)],
+        "warnings": [*data.warnings, *(f"{one}." for one in few_tested(data))],
         "rows": [],
         "explain": meanings(),
     }
