@@ -112,21 +112,21 @@ def _ratios(
     rival = near.clone()
     for pose in POSES:
         place = _placed(pose(images), axes)
-        for sign in (1, -1):
-            near = torch.minimum(near, _least(sign * place, known))
-            rival = torch.minimum(rival, _least(sign * place, unseen, itself))
+        near = torch.minimum(near, _least(place, known))
+        rival = torch.minimum(rival, _least(place, unseen, itself))
     return (near / rival).nan_to_num(nan=math.inf, posinf=math.inf)
 
 
 def _least(x: Tensor, pool: Tensor, itself: Tensor | None = None) -> Tensor:
-    """Distance of each row to the nearest one of a pool, (B,)."""
+    """Distance of each row, or of its inverse, to the nearest one of a pool, (B,)."""
     least = torch.full((len(x),), math.inf)
-    for start in range(0, len(pool), AT_ONCE * 4):
-        part = pool[start : start + AT_ONCE * 4]
-        squares = x.square().sum(1)[:, None] + part.square().sum(1) - 2 * x @ part.T
+    for start in range(0, len(pool), AT_ONCE):
+        part = pool[start : start + AT_ONCE]
+        # Both signs at once: |x ∓ p|² = |x|² + |p|² ∓ 2 x·p.
+        squares = torch.sub(part.square().sum(1), (x @ part.T).abs_(), alpha=2)
         if itself is not None:
             inside = ((itself >= start) & (itself < start + len(part))).nonzero()[:, 0]
             squares[inside, itself[inside] - start] = math.inf
         least = torch.minimum(least, squares.amin(1))
     # The products round to some 1e-7; nearer than that is as near as can be.
-    return least.clamp_min(1e-6).sqrt()
+    return (least + x.square().sum(1)).clamp_min(1e-6).sqrt()
