@@ -106,15 +106,15 @@ def score(
 
 
 def _score(run: Run, data: Data, seed: int, seconds: float | None, full: bool) -> Scores:
-
     allowed = seconds_for(run.meta) if seconds is None else seconds
     with neighbourly(measured=allowed is not None and not full):
         sizes = reckon(run.model, data, None if full else allowed)
         samples, speed = draw(run.model, seed, min(SAMPLES, sizes.samples))
         scores, each = _evaluated(run.model, samples, data, seed, sizes)
         write_gallery(run.path / "gallery.npz", run.model, samples, data, seed)
-    facts = {"sizes": asdict(sizes)} | remarks(run, data, sizes, allowed)
-    return _keep(run, data, seed, speed, scores, facts | {"each": write_each(run.path, each)})
+        facts = {"sizes": asdict(sizes)} | remarks(run, data, sizes, allowed)
+        facts |= {"each": write_each(run.path, each)}
+        return _keep(run, data, seed, speed, scores, facts)
 
 
 def _evaluated(

@@ -51,7 +51,7 @@ def neighbourly(measured: bool) -> Iterator[None]:
     if not measured or (threads := fastest_threads()) == torch.get_num_threads():
         yield
         return
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threads_kept(), threadpool_limits(threads):
         use_threads(threads)
