@@ -113,8 +113,8 @@ def _score(run: Run, data: Data, seed: int, seconds: float | None, full: bool) -
         scores, each = _evaluated(run.model, samples, data, seed, sizes)
         write_gallery(run.path / "gallery.npz", run.model, samples, data, seed)
         facts = {"sizes": asdict(sizes)} | remarks(run, data, sizes, allowed)
-        facts |= {"each": write_each(run.path, each)}
-        return _keep(run, data, seed, speed, scores, facts)
+        kept = write_each(run.path, each)
+        return _keep(run, data, seed, speed, scores, facts | {"each": kept})
 
 
 def _evaluated(
