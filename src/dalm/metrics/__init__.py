@@ -7,7 +7,8 @@ its file and that tuple: columns, titles, explanations and refusals come from th
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from torch import Tensor
@@ -157,10 +158,22 @@ def evaluate(
     )
     asked = [measure for measure in MEASURES if measure.chooses or not choosing]
     computable = [measure for measure in asked if measure.needs <= evidence.offers]
-    scores = [score for measure in computable for score in measure.scores(evidence)]
+    with _patient():
+        scores = [score for measure in computable for score in measure.scores(evidence)]
     if each is not None:
         each.update({f"{name}.{split}{end}": x for (name, end), x in rows_of(evidence).items()})
     return [replace(score, split=split) for score in scores]
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Give NumPy's linear algebra one thread: several spin while they wait for one that was
+    interrupted, and on a busy machine a decomposition takes fifty times as long.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def meanings() -> dict[str, str]:

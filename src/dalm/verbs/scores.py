@@ -25,7 +25,6 @@ from dalm.verbs.rows import RowScores, score_rows
 from dalm.verbs.scored import Scores
 from dalm.verbs.seal import with_seal
 from dalm.verbs.sizes import Sizes, reckon, remarks, seconds_for
-from dalm.verbs.threads import neighbourly
 
 FORMAT = 2
 """Of `metrics.json`: scores are a list of records; format 1 had one for each name."""
@@ -107,14 +106,12 @@ def score(
 
 def _score(run: Run, data: Data, seed: int, seconds: float | None, full: bool) -> Scores:
     allowed = seconds_for(run.meta) if seconds is None else seconds
-    with neighbourly(measured=allowed is not None and not full):
-        sizes = reckon(run.model, data, None if full else allowed)
-        samples, speed = draw(run.model, seed, min(SAMPLES, sizes.samples))
-        scores, each = _evaluated(run.model, samples, data, seed, sizes)
-        write_gallery(run.path / "gallery.npz", run.model, samples, data, seed)
-        facts = {"sizes": asdict(sizes)} | remarks(run, data, sizes, allowed)
-        kept = write_each(run.path, each)
-        return _keep(run, data, seed, speed, scores, facts | {"each": kept})
+    sizes = reckon(run.model, data, None if full else allowed)
+    samples, speed = draw(run.model, seed, min(SAMPLES, sizes.samples))
+    scores, each = _evaluated(run.model, samples, data, seed, sizes)
+    write_gallery(run.path / "gallery.npz", run.model, samples, data, seed)
+    facts = {"sizes": asdict(sizes)} | remarks(run, data, sizes, allowed)
+    return _keep(run, data, seed, speed, scores, facts | {"each": write_each(run.path, each)})
 
 
 def _evaluated(
