@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, cast, final
 
 import torch
@@ -40,6 +41,9 @@ WARM_UP = 0.25
 """Share of the steps in which the divergence comes to its full weight, for real data (Bowman et al.
 2016): else a decoder that learns its own scale learns to do without the code, and never comes back.
 """
+
+LARGE = 256
+"""Pixels above which smaller batches and larger steps learn more in the same time."""
 
 
 class Sampling(Options, owner="vae"):
@@ -103,6 +107,8 @@ class VAE(Variational, Learner):
         return self.spec.classes if self.conditional else 0
 
     def _convolutions(self) -> None:
+        if self.grid[1] * self.grid[2] > LARGE:
+            self.recipe = replace(self.recipe, lr=3e-3, batch_size=32)
         sizes = pyramid_sizes(*self.grid[1:], smallest=5)
         width = self.width or 32
         inputs = self.grid[0] + self._classes
