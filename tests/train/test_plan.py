@@ -301,13 +301,14 @@ def test_compiling_wins_where_it_is_faster(monkeypatch, seconds, wins):
     assert best.way == replace(leader.way, compile=wins)
 
 
-def test_what_cannot_be_compiled_is_noted_without_a_rate():
+@pytest.mark.parametrize("when", ["first", "measure"])
+def test_what_cannot_be_compiled_is_noted_without_a_rate(when):
     def fail() -> None:
         raise RuntimeError("no C++ compiler")
 
     def broken(way):
         trial = trial_of(way, 0.1, [0.0])
-        trial.first = fail
+        setattr(trial, when, fail)
         return trial
 
     leader = trial_of(Way(1, "float32", "contiguous"), 0.1, [0.0])
@@ -319,7 +320,12 @@ def test_what_cannot_be_compiled_is_noted_without_a_rate():
 
 @pytest.mark.parametrize(
     ("seconds", "said", "tried"),
-    [(0.3, None, {False, True}), (0.3, False, {False}), (0.3, True, {True}), (0.2, None, {False})],
+    [
+        (0.3, None, {False, True}),
+        (0.3, False, {False}),
+        (0.3, True, {False, True}),
+        (0.2, None, {False}),
+    ],
 )
 def test_compiling_is_tried_in_a_budget_that_can_repay_it(monkeypatch, seconds, said, tried):
     monkeypatch.setattr(budget, "REPAID", 0.3)
@@ -328,6 +334,34 @@ def test_compiling_is_tried_in_a_budget_that_can_repay_it(monkeypatch, seconds, 
     found = reckon(tiny("vae"), DIGITS, options)
     assert {one["compile"] for one in found.trials} == tried
     assert found.options.compile in tried
+
+
+@pytest.mark.parametrize("said", [None, True])
+def test_a_model_is_compiled_while_it_learns_and_no_longer(tmp_path, monkeypatch, said):
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    def winning(leader, make, seconds):
+        trial = make(replace(leader.way, compile=True))
+        trial.first()
+        trial.measure()
+        return [trial, leader]
+
+    compile_now = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda m: compile_now(m, backend=backend))
+    monkeypatch.setattr(budget, "REPAID", 0.0)
+    monkeypatch.setattr(budget, "compiled", winning)
+    options = {"seconds": 1.0, "compile": said, "threads": 1, "snapshots": 0, "validations": 0}
+    run = run_of("vae", tmp_path / "run", steps=None, **options)
+    assert run.meta["fit"]["compile"]
+    assert [one["compile"] for one in run.meta["speed"]].count(True) == 1
+    compiled_so_far = len(graphs)
+    assert compiled_so_far
+    run.model.sample(3)
+    assert len(graphs) == compiled_so_far
 
 
 @pytest.mark.parametrize("name", ["pixelcnn", "dcgan"])

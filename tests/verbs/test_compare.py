@@ -83,6 +83,20 @@ def test_resume_keeps_the_rows_of_families_not_asked_for(board):
     assert set(rows_of(board)) == {*NAMES, "discriminant"}
 
 
+def test_resume_takes_a_comparison_from_before_compiling_was_a_choice(board):
+    content = json.loads((board / "scoreboard.json").read_text())
+    content["fit"]["compile"] = False
+    (board / "scoreboard.json").write_text(json.dumps(content))
+    before = rows_of(board)
+    dalm.compare(DATA, out=board, resume=True, **ASKED)
+    assert rows_of(board) == before
+
+
+def test_a_comparison_fills_the_folder_where_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert dalm.compare(DATA, out=".", **ASKED)["kde"]["error"] is None
+
+
 def test_resume_in_one_order_gives_that_order(board):
     dalm.compare(DATA, out=board, resume=True, **ASKED)
     assert list(rows_of(board)) == NAMES

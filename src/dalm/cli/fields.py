@@ -123,12 +123,14 @@ def flag(
     kind = shell_kind(option.kind)
     if default is None and get_origin(kind) is tuple:
         default = ()
+    if default is None and kind is bool:
+        default = False  # which is not given, and so stays open
     note = tyro.conf.arg(
         name=name,
         help=_meaning(option),
         help_behavior_hint=_hint(default if family_default is None else family_default),
         aliases=list(aliases) or None,
-        metavar="{True,False}" if kind is bool and default is None else _metavar(kind),
+        metavar=_metavar(kind),
     )
     optional: Any = kind if default is not None else kind | None
     flag_kind: Any = Annotated[optional, note]

@@ -177,7 +177,8 @@ class KDE(Autoregressive, Estimator):
     @property
     def _reach(self) -> tuple[float, float]:
         """The narrowest and the widest bandwidth that may be tried."""
-        spread = max(self.rows.double().std(0).square().mean().sqrt().item(), 1e-6)
+        std = self.rows.double().std(0, correction=min(1, len(self.rows) - 1))  # of one row, 0
+        spread = max(std.square().mean().sqrt().item(), 1e-6)
         if self.spec.levels is None:
             return spread * 1e-4, spread * 2
         # Sparse levels spread little, but their kernel must be wide enough to reach the next level.

@@ -154,7 +154,7 @@ class CategoricalHead(LevelsHead):
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """Sum of log P(x) over entries."""
         logits = self._logits(params)
-        if params.is_contiguous():
+        if params.is_contiguous() or self.channels > 1:
             return -F.cross_entropy(logits, x.long(), reduction="none").flatten(1).sum(1)
         # Where channels lie together, log-softmax of rows copies nothing: 10.6 ms instead of 17.6.
         rows = logits.movedim(1, -1).flatten(0, -2)

@@ -112,7 +112,8 @@ def reckon(
     with threads_kept():
         best, trials = _fastest(family, data, options, stage, group)
         use_threads(best.way.threads)
-        found = Reckoning(options.replace(**asdict(best.way)), trials=trials)
+        way = asdict(best.way) | {"compile": best.way.compile or bool(options.compile)}
+        found = Reckoning(options.replace(**way), trials=trials)
         (pace,) = group.agree(best.typical)
         found.pace = pace
         _reckon_looks(found, best, data)
@@ -167,6 +168,11 @@ def _fastest(
             best.times[:-1] = []
             best, *rest = compiled(best, trial, share)
             lost += [one.to_json() for one in rest]
+    if options.compile:
+        lost = [best.to_json(), *lost]
+        best = trial(replace(best.way, compile=True))
+        best.first()
+        best.measure()
     _measure_on(best, options.seconds, group)
     return best, [best.to_json(), *lost]
 

@@ -16,7 +16,7 @@ from dalm.train.options import FitOptions
 from dalm.train.pacer import Pacer
 from dalm.train.plan import Leg
 from dalm.train.session import Session
-from dalm.train.speed import compile_parts, use_threads
+from dalm.train.speed import compile_parts, decompile, use_threads
 from dalm.train.state import State
 from dalm.train.step import Stepper
 
@@ -41,6 +41,8 @@ def learn(session: Session, state: State, group: Group, pacer: Pacer | None = No
     options = state.options
     session.learner = state
     session.meter = Meter()
+    if options.compile:
+        torch.compiler.reset()  # it compiles a function for so many models, then never again
     compile_parts(state.model.train(), options)
     step = Stepper(state, session.stage, session.data.train, group)
     try:
@@ -54,6 +56,8 @@ def learn(session: Session, state: State, group: Group, pacer: Pacer | None = No
     except (Exception, KeyboardInterrupt):
         session.end("failed")
         raise
+    finally:
+        decompile(state.model)
     stopped = session.interrupted.is_set() and state.step < (state.options.steps or 0)
     outcome = "stopped" if stopped and session.reason is None else "done"
     session.end(outcome)

@@ -36,9 +36,9 @@ GRACE = 0.1
 """Seconds that a first step may always take: it allocates."""
 GAIN = 0.95
 """The share of the best time yet below which another way replaces it."""
-REPAID = 600.0
+REPAID = 1800.0
 """Seconds of a budget from which compiling is tried: it takes about 70 s on two idle cores, twice
-as long on busy ones, and then saves a third of each step.
+as long on busy ones, cannot be cut short, and then saves a third of each step.
 """
 
 
@@ -202,9 +202,19 @@ def compile_parts(model: nn.Module, options: FitOptions) -> None:
         options: say whether.
     """
     if options.compile:
-        torch.compiler.reset()  # it compiles a function for so many models, then never again
         for part in (model, *model.children()):
             part.compile()
+
+
+def decompile(model: nn.Module) -> None:
+    """Let a model compute as it did before: what comes after its training has other shapes, each of
+    which would be compiled anew.
+
+    Args:
+        model: that `compile_parts` was given.
+    """
+    for part in (model, *model.children()):
+        part._compiled_call_impl = None
 
 
 def race(leader: Trial, others: Sequence[Callable[[], Trial]], seconds: float) -> list[Trial]:
@@ -240,9 +250,10 @@ def compiled(leader: Trial, make: Callable[[Way], Trial], seconds: float) -> lis
     trial = make(replace(leader.way, compile=True))
     try:
         trial.first()
+        return _ranked(leader, [leader, trial], clock.now() + seconds)
     except Exception:  # no compiler, or a model that it cannot compile
+        trial.times.clear()
         return [leader, trial]
-    return _ranked(leader, [leader, trial], clock.now() + seconds)
 
 
 def _ranked(leader: Trial, runners: list[Trial], until: float) -> list[Trial]:
@@ -276,6 +287,5 @@ def ways(model: Learner, options: FitOptions) -> tuple[list[Way], list[Way]]:
     if options.layout is None and convolves:
         layouts.append("channels_last")
     pairs = [(p, layout) for p in precisions for layout in layouts]
-    said = bool(options.compile)
-    by_threads = [Way(count, *pairs[0], said) for count in counts]
-    return by_threads, [Way(counts[0], *pair, said) for pair in pairs[1:]]
+    by_threads = [Way(count, *pairs[0]) for count in counts]
+    return by_threads, [Way(counts[0], *pair) for pair in pairs[1:]]

@@ -80,7 +80,9 @@ def _identity(board: Json) -> Json:
     """What makes a comparison another one."""
     names = ("fingerprint", "conditional")
     identity: Json = {name: board[name] for name in names}
-    return identity | board.get("fit", {})
+    fit = board.get("fit", {})
+    compiled = {"compile": fit.get("compile") or None}  # once False where nothing was said
+    return identity | fit | compiled
 
 
 def _row_of_today(row: Json) -> Json:

@@ -152,12 +152,14 @@ def _check_alone() -> None:
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """No other comparison writes into a folder, nor replaces it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     refusal = (
         f"another process is comparing into {folder}; wait for it, or choose another folder with "
         "out (--out)"
     )
-    with locked(folder, refusal):
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(PermissionError):  # what cannot be written is said where it is
+            folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder.resolve(), refusal))
         yield
 
 

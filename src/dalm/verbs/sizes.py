@@ -183,8 +183,10 @@ def comparable(data: Data, seconds: float) -> int:
     key = (data.fingerprint, seconds)
     if key not in _known:
         most = min(FULL.heldout, len(data.test))
-        _comparing(data, LEAST_COMPARED)  # the first call pays for what the others reuse
-        fewer = affordable(lambda n: _comparing(data, n), seconds, LEAST.heldout, most)
+        fewer = min(LEAST.heldout, most)
+        # The first call pays for what the others reuse; where it is dear, a second tells nothing.
+        if _comparing(data, LEAST_COMPARED) < seconds / 2:
+            fewer = affordable(lambda n: _comparing(data, n), seconds, LEAST.heldout, most)
         _known[key] = FULL.heldout if fewer >= most else fewer
     return _known[key]
 
