@@ -321,14 +321,15 @@ def test_what_cannot_be_compiled_is_noted_without_a_rate(when):
 @pytest.mark.parametrize(
     ("seconds", "said", "tried"),
     [
-        (0.3, None, {False, True}),
-        (0.3, False, {False}),
-        (0.3, True, {False, True}),
-        (0.2, None, {False}),
+        (30.0, None, {False, True}),
+        (30.0, False, {False}),
+        (30.0, True, {False, True}),
+        (20.0, None, {False}),
     ],
 )
 def test_compiling_is_tried_in_a_budget_that_can_repay_it(monkeypatch, seconds, said, tried):
-    monkeypatch.setattr(budget, "REPAID", 0.3)
+    Machine(monkeypatch, slow_after(1e9))
+    monkeypatch.setattr(budget, "REPAID", 30.0)
     monkeypatch.setattr(speed, "compile_parts", lambda model, options: None)
     options = resolve(FitOptions(seconds=seconds, threads=1, compile=said), tiny("vae"), 1000)
     found = reckon(tiny("vae"), DIGITS, options)
@@ -354,7 +355,8 @@ def test_a_model_is_compiled_while_it_learns_and_no_longer(tmp_path, monkeypatch
     monkeypatch.setattr(torch.nn.Module, "compile", lambda m: compile_now(m, backend=backend))
     monkeypatch.setattr(budget, "REPAID", 0.0)
     monkeypatch.setattr(budget, "compiled", winning)
-    options = {"seconds": 1.0, "compile": said, "threads": 1, "snapshots": 0, "validations": 0}
+    Machine(monkeypatch, slow_after(1e9))
+    options = {"seconds": 3.0, "compile": said, "threads": 1, "snapshots": 0, "validations": 0}
     run = run_of("vae", tmp_path / "run", steps=None, **options)
     assert run.meta["fit"]["compile"]
     assert [one["compile"] for one in run.meta["speed"]].count(True) == 1
