@@ -14,7 +14,7 @@ from tiny import listing
 import dalm
 from dalm.errors import DalmError
 from dalm.models import FAMILIES, REFERENCES
-from dalm.records import read_meta
+from dalm.records import read_meta, write_scoreboard
 from dalm.verbs import report
 
 DATA = dalm.load_data("ring8", n=200)
@@ -85,8 +85,7 @@ def test_resume_keeps_the_rows_of_families_not_asked_for(board):
 
 def test_resume_takes_a_comparison_from_before_compiling_was_a_choice(board):
     content = json.loads((board / "scoreboard.json").read_text())
-    content["fit"]["compile"] = False
-    (board / "scoreboard.json").write_text(json.dumps(content))
+    write_scoreboard(board, content | {"fit": content["fit"] | {"compile": False}})
     before = rows_of(board)
     dalm.compare(DATA, out=board, resume=True, **ASKED)
     assert rows_of(board) == before
