@@ -15,7 +15,7 @@ from dalm.metrics.evidence import Evidence
 from dalm.metrics.excess import explained, more_often
 from dalm.metrics.missing import MISSING
 from dalm.metrics.poses import POSES
-from dalm.metrics.repeated import REPEATED
+from dalm.metrics.repeated import REPEATED, repeated
 from dalm.metrics.reproduced import REPRODUCED
 from dalm.models import Copycat, Discriminant, Gaussian
 from dalm.testing.cases import learn
@@ -101,6 +101,42 @@ def test_rows_that_repeat_by_chance_are_no_copies(n):
 def test_fresh_draws_of_the_truth_raise_nothing(seed):
     fresh = load_data("ring8", n=2500, seed=100 + seed).train.x
     assert flags(fresh, RING) == {}
+
+
+def test_rows_that_repeat_among_many_are_no_copies():
+    source = generator_of()
+    spec = Spec((4,), levels=18)
+
+    def rows(n):
+        return torch.randint(18, (n, 4), generator=source, dtype=torch.uint8)
+
+    evidence = Evidence(spec, rows(20_000), rows(1000), rows(1000))
+    (score,) = COPIED.scores(evidence)
+    assert score.flag is None
+    assert score.value < 0.03
+
+
+def test_a_class_of_wide_spread_is_not_missing():
+    source = generator_of()
+
+    def rows(n):
+        y = torch.randint(2, (n,), generator=source)
+        x = torch.randn(n, 64, generator=source, dtype=torch.float64)
+        return x * torch.where(y == 0, 0.6, 1.0)[:, None], y
+
+    (train, _), (heldout, y), (samples, _) = rows(1000), rows(500), rows(500)
+    honest = Evidence(Spec((64,), classes=2), train, heldout, samples, labels=y)
+    assert MISSING.scores(honest)[0].flag is None
+
+
+def test_pairs_that_repeat_by_chance_are_rarely_named():
+    source = generator_of()
+    n = 200
+    named = 0
+    for _ in range(300):
+        fake, real = torch.randint(8 * n, (2, n, 1), generator=source).double()
+        named += repeated(fake, real).flag is not None
+    assert named == 0
 
 
 def test_honest_digits_raise_nothing():

@@ -13,6 +13,7 @@ fixed. It raises the flag `copies`.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,8 +27,6 @@ from dalm.records.score import Score
 LEAST = {0.0: 0.01, 0.1: 0.02, 0.25: 0.04, 0.4: 0.06, 0.5: 0.15}
 """Least share of copies that raises a flag, by how near a copy is: what is very near needs fewer,
 since honest samples are hardly ever there."""
-MOST_REPEATS = 5000
-"""Training rows that say how often rows are equal by chance."""
 
 
 def _compute(evidence: Evidence) -> Score:
@@ -58,10 +57,11 @@ def _near(fake: Tensor, real: Tensor) -> dict[float, Hits]:
 
 
 def _repeated(train: Tensor) -> Tensor:
-    """Which training rows equal another one."""
-    rows = train.flatten(1)[:MOST_REPEATS]
-    _, place, counts = rows.unique(dim=0, return_inverse=True, return_counts=True)
-    return counts[place] > 1
+    """Which training rows equal another one, (N,)."""
+    rows = np.ascontiguousarray(train.flatten(1).cpu().numpy() + 0)  # -0 as 0
+    whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0]
+    _, place, counts = np.unique(whole, return_inverse=True, return_counts=True)
+    return torch.as_tensor(counts[place] > 1)
 
 
 def _copied(hits: dict[float, Hits], space: str, how: str = "") -> Score:

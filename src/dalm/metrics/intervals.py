@@ -36,18 +36,22 @@ def around(value: float, error: float, quantile: float = Z95) -> Interval:
 
 
 def mean_interval(values: Tensor) -> Interval:
-    """Mean of independent values, (B,), ± 1.96 of its standard errors.
+    """Mean of independent values, (B,), by Student's t (1908): ± 1.96 of its standard errors for
+    many, more for few.
 
     One value alone says nothing of its error: its interval is infinite.
 
     >>> import torch
-    >>> mean_interval(torch.tensor([1.0, 2.0, 3.0])).value
-    2.0
+    >>> Interval(*(round(end, 3) for end in mean_interval(torch.tensor([1.0, 2.0, 3.0]))))
+    Interval(value=2.0, low=-0.484, high=4.484)
     """
     mean = values.double().mean().item()
     if len(values) < 2:
         return Interval(mean, -math.inf, math.inf)
-    half = Z95 * values.double().std().item() / math.sqrt(len(values))
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    error = values.double().std().item() / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 0.975)) * error
     return Interval(mean, mean - half, mean + half)
 
 

@@ -111,7 +111,10 @@ def _missing_classes(evidence: Evidence, fake: Tensor, real: Tensor) -> list[Reg
     count = int(labels.max()) + 1
     named = evidence.classes if len(evidence.classes) >= count else tuple(map(str, range(count)))
     names = [f"class {name}" for name in named[:count]]
-    return _missing(names, labels[nearest(fake, real)[1]], labels)
+    # A held-out row counts for its neighbour's class too, as a sample does: in many dimensions all
+    # is nearest to the class of least spread.
+    others = nearest(real, real, itself=torch.arange(len(real)))[1]
+    return _missing(names, labels[nearest(fake, real)[1]], labels[others])
 
 
 def _missing(names: list[str], fake: Tensor, real: Tensor) -> list[Region]:
@@ -120,7 +123,7 @@ def _missing(names: list[str], fake: Tensor, real: Tensor) -> list[Region]:
     Args:
         names: of regions 0, 1, …
         fake: the region of each sample.
-        real: the region of each held-out row.
+        real: the region of each held-out row, found alike.
     """
     from scipy.stats import binom  # type: ignore[import-untyped]
 
