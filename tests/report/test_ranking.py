@@ -145,12 +145,12 @@ def test_a_difference_on_the_same_rows_is_surer_than_two_intervals():
 
 
 def test_pairs_are_matched_by_place():
-    bits = np.arange(40.0)
+    bits = np.arange(60.0)
     one = with_rows(model("a", bits_per_dim=(1, 1)), bits)
-    other = with_rows(model("b", bits_per_dim=(1, 1)), bits[::2] + 1, np.arange(40)[::2])
-    assert difference(one, other)[:3] == (1.0, 0.0, 20)
+    other = with_rows(model("b", bits_per_dim=(1, 1)), bits[::2] + 1, np.arange(60)[::2])
+    assert difference(one, other)[:3] == (1.0, 0.0, 30)
     assert difference(other, one).value == -1
-    nowhere = with_rows(model("c", bits_per_dim=(1, 1)), bits, np.arange(40) + 100)
+    nowhere = with_rows(model("c", bits_per_dim=(1, 1)), bits, np.arange(60) + 100)
     assert difference(one, nowhere) is None
     assert difference(one, model("d")) is None
 
@@ -171,6 +171,26 @@ def test_holm_keeps_false_claims_at_five_percent():
     p = np.random.default_rng(0).uniform(size=(2000, 10))
     assert sum(any(holm(list(row))) for row in p) == pytest.approx(100, abs=40)
     assert sum(any(x < 0.05 for x in row) for row in p) > 700
+
+
+def test_equal_models_without_validation_figures_are_seldom_told_apart():
+    """Of 300 boards of ten equal models 15 at most name a better one, ± 3.8; with Holm's correction
+    for the nine pairs of the winner alone it was one in seven.
+    """
+    rng = np.random.default_rng(0)
+    named = 0
+    for _ in range(300):
+        bits = rng.normal(size=(10, 100))
+        rows = [
+            with_rows(model(str(i), bits_per_dim=(x.mean(), x.mean())), x)
+            for i, x in enumerate(bits)
+        ]
+        for row in rows:
+            row["scores"] = [score for score in row["scores"] if score["split"] == "test"]
+        ranking = rank_densities(rows)
+        assert ranking.split == "test"
+        named += bool(ranking.worse)
+    assert named <= 15 + 3 * 3.8
 
 
 def test_the_interval_of_the_best_of_twenty_equals_holds():

@@ -390,7 +390,7 @@ def test_moments_do_not_win_where_a_classifier_sees_more() -> None:
         "kde: told from real data by a classifier with accuracy 0.55"
     )
     found = dict(verdict([moments, blind]))
-    assert found["Samples"] == "No measure tells the models apart: C2ST and Fréchet."
+    assert found["Samples"] == "The best cannot be told from the next by C2ST and Fréchet."
 
 
 def test_a_bound_above_a_reference_proves_nothing() -> None:

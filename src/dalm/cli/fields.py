@@ -209,6 +209,11 @@ def _entry(field: Field) -> Any:
     return name, field.kind, dataclasses.field(default=field.default)
 
 
+def _unsaid(value: Any) -> bool:
+    """Whether this is what the shell makes of a list or a flag that was not given."""
+    return value is False or value == ()
+
+
 def _given(parsed: Any, fields: Sequence[Field]) -> dict[str, Any]:
     """What was given, and what the shell decides by a default of its own."""
     values = {field.option.name: getattr(parsed, f"{field.option.name}_") for field in fields}
@@ -216,5 +221,5 @@ def _given(parsed: Any, fields: Sequence[Field]) -> dict[str, Any]:
     return {
         name: value
         for name, value in values.items()
-        if value != defaults[name] and not (value == () and defaults[name] is None)
+        if value != defaults[name] and not (defaults[name] is None and _unsaid(value))
     }

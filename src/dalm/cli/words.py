@@ -20,7 +20,8 @@ def prove(runs: Sequence[str], *, samples: int = 1, full: bool = False) -> Exit:
     metrics.json.
 
     Args:
-        runs: folders of runs, or folders above them; the exit code is 1 if one was not proven.
+        runs: folders of runs, or folders above them; the exit code is 1 if a file did not prove
+            what its model claims. Densities of real numbers have no file.
         samples: importance samples of a latent-variable model.
         full: prove all rows, however long it takes; else as many as take about two minutes.
     """

@@ -135,8 +135,8 @@ def _named(arrays: Mapping[str, Array], data: list[str], said: str) -> dict[str,
     known = {name: key for name, key in names.items() if key in arrays}
     if data[0] not in known:
         raise DalmError(
-            f"there is no array {names[data[0]]!r} to group or order rows by; there are "
-            f"{few(list(arrays))}"
+            f"there is no array {names[data[0]]!r} to group or order rows by; name one that holds "
+            "a value for each row, or a column of the data by its number"
         )
     for name, key in known.items():
         if arrays[key].shape != arrays[name].shape[:1]:

@@ -16,8 +16,7 @@ import numpy as np
 from dalm.report.score import Row, tightest
 
 LEVEL = 0.05
-Z95 = 1.959963984540054
-FEWEST_ROWS = 10
+FEWEST_ROWS = 25
 """Fewer tell nothing of the spread of a difference."""
 LOPSIDED = 0.5
 """Skewness of the mean difference beyond which a few rows decide it."""
@@ -49,7 +48,7 @@ def difference(one: Row, other: Row, split: str = "test") -> Difference | None:
         other: another one.
         split: the part of the data.
 
-    >>> place = np.arange(20)
+    >>> place = np.arange(40)
     >>> def row(bits): return {"each": {"bits_per_dim.test": bits, "bits_per_dim.test.rows": place}}
     >>> difference(row(place + 1.0), row(place + 1.5 + 0.25 * (place % 2))).value
     0.625
@@ -63,6 +62,8 @@ def difference(one: Row, other: Row, split: str = "test") -> Difference | None:
     if len(more) < FEWEST_ROWS or not np.isfinite(more).all():
         return None
 
+    from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
+
     mean = float(more.mean())
     deviation = float(more.std(ddof=1))
     error = deviation / math.sqrt(len(more))
@@ -70,8 +71,9 @@ def difference(one: Row, other: Row, split: str = "test") -> Difference | None:
         return Difference(mean, 0.0, len(more), float(mean == 0), False)
     skewness = float((((more - mean) / deviation) ** 3).mean())
     lopsided = abs(skewness) / math.sqrt(len(more)) > LOPSIDED
-    p = math.erfc(abs(mean) / error / math.sqrt(2))
-    return Difference(mean, Z95 * error, len(more), p, lopsided)
+    freedom = len(more) - 1
+    p = 2 * float(stdtr(freedom, -abs(mean) / error))
+    return Difference(mean, float(stdtrit(freedom, 0.975)) * error, len(more), p, lopsided)
 
 
 def _bits(row: Row, split: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -83,17 +85,21 @@ def _bits(row: Row, split: str) -> tuple[np.ndarray, np.ndarray] | None:
     return each[f"{name}.rows"], each[name]
 
 
-def holm(p: Sequence[float]) -> list[bool]:
+def holm(p: Sequence[float], of: int | None = None) -> list[bool]:
     """Which hypotheses are rejected, so that one true one among them is with 5 % at most.
 
     Holm 1979.
+
+    Args:
+        p: of each.
+        of: how many there are, where these were picked among more.
 
     >>> holm([0.01, 0.04, 0.03]), holm([0.01, 0.02, 0.03])
     ([True, False, False], [True, True, True])
     """
     rejected = [False] * len(p)
     for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        if p[place] > LEVEL / (len(p) - rank):
+        if p[place] > LEVEL / ((of or len(p)) - rank):
             break
         rejected[place] = True
     return rejected

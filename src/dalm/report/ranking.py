@@ -126,7 +126,9 @@ def _ranked(rows: Sequence[Row], metric: str, of: Callable[[Row], str]) -> Ranki
         competing, key=lambda row: (_doubtful(row, of), badness(record(row, of(row), split)))
     )
     pairs = [difference(first, row) if metric in LIKELIHOODS else None for row in others]
-    sure = _surely_worse(first, others, pairs, of)
+    # A first that these rows chose was compared with all, and each other one would have been too.
+    compared = None if split == "val" else len(competing) * len(others) // 2
+    sure = _surely_worse(first, others, pairs, of, compared)
 
     worse = [(row, pair) for row, pair in zip(others, pairs, strict=True) if row["name"] in sure]
     return Ranking(
@@ -156,11 +158,12 @@ def _surely_worse(
     others: Sequence[Row],
     pairs: Sequence[Difference | None],
     of: Callable[[Row], str],
+    compared: int | None,
 ) -> set[str]:
     """Names of those that test data show to be worse than the first: by paired differences with
     Holm's correction where rows are known, else where intervals lie apart.
     """
-    rejected = iter(holm([pair.p for pair in pairs if pair]))
+    rejected = iter(holm([pair.p for pair in pairs if pair], compared))
     reached = record(first, of(first))
     sure = set()
     for row, pair in zip(others, pairs, strict=True):

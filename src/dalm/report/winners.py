@@ -151,7 +151,7 @@ def best_samples(rows: Sequence[Row]) -> Iterator[Finding]:
         yield _heading("samples", ranking), _sampled(ranking, rows)
     elif measures:
         names = listing([title(rows, one.metric) for one in measures])
-        yield "Samples", f"No measure tells the models apart: {names}."
+        yield "Samples", f"The best cannot be told from the next by {names}."
 
 
 def _sampled(ranking: Ranking, rows: Sequence[Row]) -> str:
