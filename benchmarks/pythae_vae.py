@@ -157,13 +157,19 @@ def race(data: Data, epochs: int, repeats: int, setting: Json) -> tuple[Json, Js
     return take_turns(runs | {"pythae": run_theirs}, repeats, warm=False), trained
 
 
-def main() -> None:
+def asked() -> Any:
+    """What the user asks for."""
     options = arguments(
         __doc__, images=50_000, epochs=2, repeats=7, tuning_images=12_800, trial_seconds=30.0
     )
     if options.quick:
         small = {"images": 512, "epochs": 1, "repeats": 2, "tuning_images": 256}
         vars(options).update(small, trial_seconds=4.0)
+    return options
+
+
+def main() -> None:
+    options = asked()
     quieten()
     data = cut(mnist(binary=True), options.images)
     x = data.train.x

@@ -7,8 +7,7 @@ its file and that tuple: columns, titles, explanations and refusals come from th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from dataclasses import replace
 
 from torch import Tensor
@@ -156,24 +155,22 @@ def evaluate(
         likelihoods=limit if likelihoods is None else likelihoods,
         importance_rows=importance_rows,
     )
-    asked = [measure for measure in MEASURES if measure.chooses or not choosing]
-    computable = [measure for measure in asked if measure.needs <= evidence.offers]
-    with _patient():
-        scores = [score for measure in computable for score in measure.scores(evidence)]
+    scores = _scores(evidence, choosing)
     if each is not None:
         each.update({f"{name}.{split}{end}": x for (name, end), x in rows_of(evidence).items()})
     return [replace(score, split=split) for score in scores]
 
 
-@contextmanager
-def _patient() -> Iterator[None]:
-    """Give NumPy's linear algebra one thread: several spin while they wait for one that was
-    interrupted, and on a busy machine a decomposition takes fifty times as long.
-    """
+def _scores(evidence: Evidence, choosing: bool) -> list[Score]:
+    """Of all measures whose needs are met, or of those alone that models are chosen by."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    asked = [measure for measure in MEASURES if measure.chooses or not choosing]
+    computable = [measure for measure in asked if measure.needs <= evidence.offers]
+    # NumPy's threads spin while they wait for one that was interrupted: on a busy machine several
+    # take fifty times as long as one.
     with threadpool_limits(1, user_api="blas"):
-        yield
+        return [score for measure in computable for score in measure.scores(evidence)]
 
 
 def meanings() -> dict[str, str]:
