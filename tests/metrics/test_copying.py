@@ -14,14 +14,14 @@ from torch import Tensor
 from dalm.core import Spec
 from dalm.metrics.authenticity import authenticity
 from dalm.metrics.copying import copying, mann_whitney_z
-from dalm.metrics.nearness import Nearness, nearness
+from dalm.metrics.nearness import Near, Nearness, nearness
 
 DIGITS = Spec((1, 8, 8), levels=17)
 
 
 def flags(samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec) -> set[str | None]:
     near = nearness(samples, train, heldout, spec)
-    return {copying(*near).flag, authenticity(*near).flag}
+    return {copying(near).flag, authenticity(near).flag}
 
 
 def test_mann_whitney_agrees_with_scipy_ties_included() -> None:
@@ -50,7 +50,7 @@ def test_copying_without_copies_is_standard_normal_within_its_interval() -> None
             )
             for j in (0, 1)
         )
-        metric = copying(fake, real)
+        metric = copying(Near(fake, real, torch.ones(1)))
         covered += number(metric.low) <= 0 <= number(metric.high)
     assert 366 <= covered <= 394
     assert number(metric.high) - number(metric.value) == pytest.approx(1.96 / 2, abs=1e-3)
@@ -99,8 +99,8 @@ def test_unseen_digits_by_the_training_writers_are_not_copies(digits: tuple[Tens
     train, _, test, _ = digits
     rows = torch.randperm(1100, generator=torch.Generator().manual_seed(0))
     near = nearness(train[rows[:250]], train[rows[250:]], test, DIGITS)
-    assert number(copying(*near).high) < -3
-    assert copying(*near).flag is authenticity(*near).flag is None
+    assert number(copying(near).high) < -3
+    assert copying(near).flag is authenticity(near).flag is None
 
 
 @pytest.mark.parametrize("d", [1, 2, 8])

@@ -28,6 +28,7 @@ from dalm.metrics.measure import Measure
 from dalm.metrics.nearness import (
     FEWEST_ROWS,
     SIGNIFICANT,
+    Near,
     Nearness,
     are_copied,
     near_copies,
@@ -43,16 +44,15 @@ COPYING = Measure(
     meaning="Whether samples lie nearer to training data than held-out data do: far below 0 "
     "suggests copies, far above 0 they are off.",
     needs={"samples"},
-    compute=lambda evidence: copying(*evidence.once(shared_nearness)),
+    compute=lambda evidence: copying(evidence.once(shared_nearness)),
 )
 
 
-def copying(fake: Nearness, real: Nearness) -> Score:
+def copying(near: Near) -> Score:
     """C_T of samples against held-out rows; see the module for its formula.
 
     Args:
-        fake: nearness of the samples.
-        real: nearness of the held-out rows.
+        near: nearness of samples and of unsuspected rows.
 
     Raises:
         DalmError: no cell holds 20 samples and 20 held-out rows.
@@ -60,19 +60,20 @@ def copying(fake: Nearness, real: Nearness) -> Score:
     >>> from dalm.core import Spec
     >>> from dalm.metrics.nearness import nearness
     >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
-    >>> copying(*nearness(x[:50], x[:50], x[50:], Spec((2,)))).flag
+    >>> copying(nearness(x[:50], x[:50], x[50:], Spec((2,)))).flag
     'copies'
     """
-    pairs = _distances_by_cell(fake, real)
+    fake = near.fake
+    pairs = _distances_by_cell(fake, near.real)
     total = sum(len(y) for _, y in pairs)
     value = sum(len(y) / total * mann_whitney_z(x, y) for x, y in pairs)
     error = math.sqrt(sum((len(y) / total) ** 2 for _, y in pairs))
     interval = around(value, error)
 
     significant = interval.high < -SIGNIFICANT
-    flag = "copies" if significant and are_copied(fake, real) else None
+    flag = "copies" if significant and are_copied(near) else None
     return COPYING.score(
-        interval, n=len(fake.cell), features=fake.space, flag=flag, note=_note(fake, real)
+        interval, n=len(fake.cell), features=fake.space, flag=flag, note=_note(near)
     )
 
 
@@ -92,13 +93,13 @@ def _distances_by_cell(fake: Nearness, real: Nearness) -> list[tuple[Tensor, Ten
     return pairs
 
 
-def _note(fake: Nearness, real: Nearness) -> str:
-    same = share(fake.distance == 0)
-    known = share(real.distance == 0)
-    near, usual = map(share, near_copies(fake, real))
+def _note(near: Near) -> str:
+    same = share(near.fake.distance == 0)
+    known = share(near.real.distance == 0)
+    own, heldout, left_out = map(share, near_copies(near))
     return (
-        f"{same:.1%} of samples equal a training row (held-out data: {known:.1%}), "
-        f"{near:.1%} are near-copies (held-out data: {usual:.1%})"
+        f"{same:.1%} of samples equal a training row (held-out data: {known:.1%}), {own:.1%} are "
+        f"near-copies (held-out data: {heldout:.1%}, training rows left out: {left_out:.1%})"
     )
 
 

@@ -5,11 +5,12 @@
 (Abbott 1925). Where nearness has degrees each is asked for by itself, and the largest excess
 counts. An alarm is raised where at some degree the excess is at least what is laid down for it, and
 samples show it more often than the others by Fisher's exact test at 1 in 100,000 (Fisher 1935).
+Of several kinds of such rows all must be beaten, and s0 is the largest share that any has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -18,8 +19,8 @@ from dalm.metrics.intervals import Interval, share, wilson_interval
 
 RARE = 1e-5
 """How rarely an honest model may be accused at one degree."""
-Hits = tuple[Tensor, Tensor]
-"""Which samples, (m,), and which of the others, (n,), are it."""
+Hits = Sequence[Tensor]
+"""Which samples, (m,), and which of each kind of others, (n,), are it."""
 
 
 class Excess(NamedTuple):
@@ -29,7 +30,7 @@ class Excess(NamedTuple):
         interval: the excess, by Wilson's interval of the share among samples.
         degree: at which it is.
         observed: the share among samples.
-        usual: the share among the others.
+        usual: the largest share among others.
         n: how many samples.
         alarm: whether it is said.
     """
@@ -54,15 +55,16 @@ def largest_excess(hits: Mapping[float, Hits], least: Mapping[float, float]) -> 
     >>> found.interval.value, found.alarm
     (1.0, True)
     """
-    found = {degree: explained(share(own), share(others)) for degree, (own, others) in hits.items()}
+    usuals = {degree: max(map(share, others)) for degree, (_, *others) in hits.items()}
+    found = {degree: explained(share(own), usuals[degree]) for degree, (own, *_) in hits.items()}
     guilty = [
         degree
-        for degree, pair in hits.items()
-        if found[degree] >= least[degree] and more_often(*pair) < RARE
+        for degree, (own, *others) in hits.items()
+        if found[degree] >= least[degree] and all(more_often(own, kind) < RARE for kind in others)
     ]
     degree = max(guilty or hits, key=found.__getitem__)
-    own, others = hits[degree]
-    usual = share(others)
+    own = hits[degree][0]
+    usual = usuals[degree]
     interval = Interval(*(explained(end, usual) for end in wilson_interval(own)))
     return Excess(interval, degree, share(own), usual, len(own), bool(guilty))
 

@@ -54,7 +54,7 @@ class Region(NamedTuple):
 
 def _compute(evidence: Evidence) -> Score:
     places, space = evidence.once(shared_places)
-    fake, real = evidence.once(shared_nearness)
+    fake, real, _ = evidence.once(shared_nearness)
     usual = torch.quantile(real.distance.double(), 0.95)
     like_data = share(fake.distance <= usual) >= 0.5
     regions = _missing_classes(evidence, places.samples, places.heldout)

@@ -15,11 +15,14 @@ held-out rows, with nothing copied. So a flag needs two things.
    errors below that of held-out rows and below two thirds of it, the level that one third of exact
    copies would bring.
 2. Samples are near-copies: less than half as far from a training row as from any held-out row (or
-   less than the median of that ratio over held-out rows, where half is nothing special: few
-   dimensions, many more training rows). The same share among held-out rows, none of which counts as
-   its own neighbour, is what chance gives, s0; with s the share of the samples, (s - s0) / (1 - s0)
-   estimates how many are copied (Abbott 1925). It must be at least 1/5, and s must be 3 standard
-   errors above s0.
+   less than the median of that ratio over unsuspected rows, where half is nothing special: few
+   dimensions, many more training rows). The same share among unsuspected rows is what chance gives,
+   s0; with s the share of the samples, (s - s0) / (1 - s0) estimates how many are copied (Abbott
+   1925). It must be at least 1/5, and s must be 3 standard errors above s0.
+
+**Unsuspected rows** are of two kinds, and both must agree: held-out rows, none of which counts as
+its own neighbour, and training rows, each left out with all that equal it. Where the split follows
+time or groups, what an honest model draws is like the training rows and unlike the held-out ones.
 
 Estimates of 2 measured on digits and on MNIST (2,000 samples): held-out real data 0.02 and 0.03,
 fresh digits by the training writers 0.06, class means and Gaussians 0.01 at most; a tenth copied
@@ -32,14 +35,17 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dalm.core import Spec
 from dalm.errors import DalmError
 from dalm.features import principal_space
-from dalm.metrics.evidence import Evidence, Sets
+from dalm.metrics.evidence import Evidence, Sets, random_rows
+from dalm.metrics.excess import explained
 from dalm.metrics.intervals import share
 from dalm.metrics.neighbours import nearest
 
@@ -53,6 +59,22 @@ NEAR = 0.5
 MOST_CELLS = 10
 ROWS_PER_CELL = 100
 CLUSTERED_ROWS = 10_000
+LEFT_OUT_ROWS = 2000
+"""Most training rows that are compared with the others."""
+
+
+class Near(NamedTuple):
+    """What tells copies from what is like the data.
+
+    Args:
+        fake: nearness of the samples.
+        real: nearness of the held-out rows.
+        left_out: (K,) the ratio (see `Nearness`) of training rows, each left out with its equals.
+    """
+
+    fake: Nearness
+    real: Nearness
+    left_out: Tensor
 
 
 @dataclass(frozen=True)
@@ -74,16 +96,17 @@ class Nearness:
     space: str
 
 
-def shared_nearness(evidence: Evidence) -> tuple[Nearness, Nearness]:
-    """Nearness of samples and of held-out rows, for `evidence.once`.
+def shared_nearness(evidence: Evidence) -> Near:
+    """Nearness of samples and of unsuspected rows, for `evidence.once`.
 
     >>> x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
     >>> evidence = Evidence(Spec((2,)), x[:20], x[20:40], x[40:])
-    >>> len(evidence.once(shared_nearness)[0].distance)
+    >>> len(evidence.once(shared_nearness).fake.distance)
     20
     """
     places, space = evidence.once(shared_places)
-    return _of_places(places, space, evidence.seed)
+    distinct, _ = evidence.once(shared_kinds)
+    return _of_places(places, space, distinct, evidence.seed)
 
 
 def shared_places(evidence: Evidence) -> tuple[Sets, str]:
@@ -93,10 +116,32 @@ def shared_places(evidence: Evidence) -> tuple[Sets, str]:
     return _places(*evidence.plain_sets, evidence.spec, evidence.plain_space.name)
 
 
+def shared_kinds(evidence: Evidence) -> tuple[Tensor, Tensor]:
+    """The kinds of training rows, for `evidence.once`; see `kinds`."""
+    return kinds(evidence.plain_sets.train)
+
+
+def kinds(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each kind of equal rows is first, (K,), and how many are equal to each row, (N,).
+
+    Args:
+        rows: (N, ...).
+
+    >>> kinds(torch.tensor([[0.0], [1.0], [-0.0]]))
+    (tensor([0, 1]), tensor([2, 1, 2]))
+    """
+    flat = np.ascontiguousarray(rows.flatten(1).cpu().numpy() + 0)  # -0 as 0
+    whole = flat.view(np.dtype((np.void, flat.itemsize * flat.shape[1])))[:, 0]
+    _, first, place, counts = np.unique(
+        whole, return_index=True, return_inverse=True, return_counts=True
+    )
+    return torch.as_tensor(np.sort(first)), torch.as_tensor(counts[place])
+
+
 def nearness(
     samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, *, raw: str = "raw", seed: int = 0
-) -> tuple[Nearness, Nearness]:
-    """Nearness of samples and of held-out rows to the training data.
+) -> Near:
+    """Nearness of samples and of unsuspected rows to the training data.
 
     Copies are looked for in the data's own numbers, not in learned features, where different data
     may coincide. More than 64 dimensions are projected to the principal components of the training
@@ -114,11 +159,11 @@ def nearness(
         DalmError: fewer than 20 rows in any of the three.
 
     >>> x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
-    >>> fake, real = nearness(x[:20], x[:20], x[40:], Spec((2,)))
-    >>> fake.distance.max().item(), real.distance.min().item() > 0
+    >>> near = nearness(x[:20], x[:20], x[40:], Spec((2,)))
+    >>> near.fake.distance.max().item(), near.real.distance.min().item() > 0
     (0.0, True)
     """
-    return _of_places(*_places(samples, train, heldout, spec, raw), seed)
+    return _of_places(*_places(samples, train, heldout, spec, raw), kinds(train)[0], seed)
 
 
 def _places(
@@ -131,10 +176,14 @@ def _places(
     return Sets(space(samples), space(train), space(heldout)), space.name
 
 
-def _of_places(places: Sets, space: str, seed: int) -> tuple[Nearness, Nearness]:
+def _of_places(places: Sets, space: str, distinct: Tensor, seed: int) -> Near:
     fake, known, real = places
     surroundings = _Surroundings(space, known, real, min(len(fake), len(real)), seed)
-    return surroundings.of(fake), surroundings.of(real, itself=torch.arange(len(real)))
+    return Near(
+        surroundings.of(fake),
+        surroundings.of(real, itself=torch.arange(len(real))),
+        surroundings.left_out(distinct, seed),
+    )
 
 
 class _Surroundings:
@@ -149,22 +198,42 @@ class _Surroundings:
     def of(self, x: Tensor, itself: Tensor | None = None) -> Nearness:
         """Nearness of points, (B, d); `itself` says which held-out rows they are."""
         distance, row = nearest(x, self.train)
-        to_heldout, _ = nearest(x, self.heldout, itself=itself)
-        # A point that lies on both a training and a held-out row, 0 / 0, is no copy.
-        ratio = (distance / to_heldout).nan_to_num(nan=math.inf, posinf=math.inf)
         return Nearness(
             distance=distance,
             authentic=distance > self._spacing(row),
-            ratio=ratio,
+            ratio=nearer(distance, nearest(x, self.heldout, itself=itself)[0]),
             cell=nearest(x, self.cells)[1],
             space=self.space,
         )
+
+    def left_out(self, distinct: Tensor, seed: int) -> Tensor:
+        """The ratio of some training rows, each left out with all that equal it, (K,)."""
+        if len(distinct) < 2:
+            return torch.tensor([math.inf])
+        train = self.train[distinct]
+        itself = random_rows(torch.arange(len(train)), LEFT_OUT_ROWS, seed)
+        rows = train[itself]
+        return nearer(nearest(rows, train, itself=itself)[0], nearest(rows, self.heldout)[0])
 
     def _spacing(self, row: Tensor) -> Tensor:
         """Distance of training rows to their own nearest training row, (B,)."""
         rows, back = torch.unique(row, return_inverse=True)
         spacing, _ = nearest(self.train[rows], self.train, itself=rows)
         return spacing[back]
+
+
+def nearer(to_train: Tensor, to_heldout: Tensor) -> Tensor:
+    """How much nearer points are to a training row than to a held-out one, (B,); infinite for a
+    point that lies on both, which is no copy.
+
+    Args:
+        to_train: distances, (B,).
+        to_heldout: distances, (B,).
+
+    >>> nearer(torch.tensor([1.0, 0.0]), torch.tensor([4.0, 0.0]))
+    tensor([0.2500,    inf])
+    """
+    return (to_train / to_heldout).nan_to_num(nan=math.inf, posinf=math.inf)
 
 
 def cells(x: Tensor, k: int, seed: int) -> Tensor:
@@ -185,31 +254,30 @@ def cells(x: Tensor, k: int, seed: int) -> Tensor:
     return torch.as_tensor(means.cluster_centers_).to(x)
 
 
-def near_copies(fake: Nearness, real: Nearness) -> tuple[Tensor, Tensor]:
-    """Which samples and which held-out rows are suspiciously near to a training row.
+def near_copies(near: Near) -> tuple[Tensor, Tensor, Tensor]:
+    """Which samples, held-out rows and left-out training rows are suspiciously near to a training
+    row.
 
     Args:
-        fake: nearness of the samples.
-        real: nearness of the held-out rows.
+        near: nearness of all.
 
     Returns:
-        (m,) and (n,) booleans.
+        (m,), (n,) and (K,) booleans.
     """
-    limit = min(NEAR, real.ratio.median().item())
-    return fake.ratio < limit, real.ratio < limit
+    limit = min(NEAR, near.real.ratio.median().item(), near.left_out.median().item())
+    return near.fake.ratio < limit, near.real.ratio < limit, near.left_out < limit
 
 
-def are_copied(fake: Nearness, real: Nearness) -> bool:
+def are_copied(near: Near) -> bool:
     """Whether enough samples are near-copies for a flag; see the module.
 
     Args:
-        fake: nearness of the samples.
-        real: nearness of the held-out rows.
+        near: nearness of samples and of unsuspected rows.
     """
-    near, usual = near_copies(fake, real)
-    by_chance = share(usual)
-    enough = share(near) - by_chance >= COPIED_SHARE * (1 - by_chance)
-    return enough and shares_z(near, usual) > SIGNIFICANT
+    own, *unsuspected = near_copies(near)
+    by_chance = max(map(share, unsuspected))
+    enough = explained(share(own), by_chance) >= COPIED_SHARE
+    return enough and all(shares_z(own, usual) > SIGNIFICANT for usual in unsuspected)
 
 
 def shares_z(x: Tensor, y: Tensor) -> float:

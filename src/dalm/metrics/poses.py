@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from dalm.core import Spec
 from dalm.metrics.evidence import Evidence, random_rows
+from dalm.metrics.nearness import nearer, shared_kinds
 
 POSED_ROWS = 400
 """Samples and held-out rows that are looked at in every pose."""
@@ -24,6 +25,8 @@ SIDE = 8
 COMPONENTS = 64
 FITTED_ROWS = 10_000
 AT_ONCE = 2048
+Pool = tuple[Tensor, Tensor | None]
+"""Rows, and which of them the points are."""
 
 
 def has_poses(spec: Spec) -> bool:
@@ -66,21 +69,27 @@ POSES: tuple[Callable[[Tensor], Tensor], ...] = (
 """As it is, mirrored, shifted by a pixel (of 28) and turned; each also inverted."""
 
 
-def posed_ratios(evidence: Evidence) -> tuple[Tensor, Tensor]:
-    """Of some samples and some held-out rows, (B,) each: the distance to the nearest training row
-    over the one to the nearest held-out row, each in its best pose.
+def posed_ratios(evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
+    """Of some samples, held-out rows and training rows left out, (B,) each: the distance to the
+    nearest training row over the one to the nearest held-out row, each in its best pose.
 
     Args:
         evidence: of images.
     """
     samples, train, heldout = evidence.plain_sets
-    fake = random_rows(samples, POSED_ROWS, evidence.seed)
-    itself = random_rows(torch.arange(len(heldout)), POSED_ROWS, evidence.seed)
+    train = train[evidence.once(shared_kinds)[0]]
+    fake, real, left_out = (
+        random_rows(torch.arange(len(rows)), POSED_ROWS, evidence.seed)
+        for rows in (samples, heldout, train)
+    )
     axes = _axes(train)
     known = _placed(train, axes)
     unseen = _placed(heldout, axes)
-    real = _ratios(heldout[itself], known, unseen, axes, itself)
-    return _ratios(fake, known, unseen, axes), real
+    return (
+        _ratios(samples[fake], (known, None), (unseen, None), axes),
+        _ratios(heldout[real], (known, None), (unseen, real), axes),
+        _ratios(train[left_out], (known, left_out), (unseen, None), axes),
+    )
 
 
 def _unit(x: Tensor) -> Tensor:
@@ -104,20 +113,18 @@ def _placed(x: Tensor, axes: Tensor) -> Tensor:
     return torch.cat([_unit(part) @ axes for part in x.split(AT_ONCE)])
 
 
-def _ratios(
-    x: Tensor, known: Tensor, unseen: Tensor, axes: Tensor, itself: Tensor | None = None
-) -> Tensor:
+def _ratios(x: Tensor, known: Pool, unseen: Pool, axes: Tensor) -> Tensor:
     images = x.float().view(len(x), -1, *x.shape[-2:])
     near = torch.full((len(x),), math.inf)
     rival = near.clone()
     for pose in POSES:
         place = _placed(pose(images), axes)
-        near = torch.minimum(near, _least(place, known))
-        rival = torch.minimum(rival, _least(place, unseen, itself))
-    return (near / rival).nan_to_num(nan=math.inf, posinf=math.inf)
+        near = torch.minimum(near, _least(place, *known))
+        rival = torch.minimum(rival, _least(place, *unseen))
+    return nearer(near, rival)
 
 
-def _least(x: Tensor, pool: Tensor, itself: Tensor | None = None) -> Tensor:
+def _least(x: Tensor, pool: Tensor, itself: Tensor | None) -> Tensor:
     """Distance of each row, or of its inverse, to the nearest one of a pool, (B,)."""
     least = torch.full((len(x),), math.inf)
     for start in range(0, len(pool), AT_ONCE):
