@@ -116,6 +116,35 @@ def test_rows_that_repeat_among_many_are_no_copies():
     assert score.value < 0.03
 
 
+def subjects(seed, spread=0.3):
+    """300 subjects whom the seed does not change, 10 rows of each, (3000, 6)."""
+    centres = torch.randn(300, 1, 6, generator=generator_of())
+    rows = torch.randn(300, 10, 6, generator=generator_of(seed))
+    return (centres + spread * rows).reshape(-1, 6)
+
+
+def drift(seed):
+    """Points that move by three of their spreads, (3000, 4)."""
+    time = torch.linspace(0, 3, 3000)[:, None]
+    return torch.randn(3000, 4, generator=generator_of(seed)) + time
+
+
+@pytest.mark.parametrize("draw", [subjects, drift])
+def test_where_test_rows_come_later_only_copies_are_named(draw):
+    """A perfect model of the training rows is unlike the test rows, which are of other people or
+    of another time."""
+    x = draw(1)
+    train, test = x[:2400], x[2400:]
+    chosen = torch.randperm(2400, generator=generator_of())[:1500]
+    fresh = draw(2)[chosen]
+    copies = train[chosen]
+    noisy = copies + 0.05 * torch.randn(copies.shape, generator=generator_of())
+    for samples, flag in ((fresh, None), (copies, "copies"), (noisy, "copies")):
+        evidence = Evidence(Spec(tuple(x.shape[1:])), train, test, samples)
+        found = {score.flag for measure in ALARMS for score in measure.scores(evidence)}
+        assert found - {None} == ({flag} if flag else set())
+
+
 def test_a_class_of_wide_spread_is_not_missing():
     source = generator_of()
 

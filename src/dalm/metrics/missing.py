@@ -2,6 +2,8 @@
 
     share of held-out data in regions that hold less than a quarter of the samples they should
 
+A region should hold the smaller one of its shares of training and of held-out rows, less a standard
+error: what training rows do not reach, such as a later time, no model can know.
 Regions are the classes, where there are labels, and k-means cells of the training data, so many
 that each holds some 25 held-out rows. A sample belongs to the class of the nearest held-out row and
 to the cell of the nearest centre. Unit: share of held-out data. Lower is better. It raises the flag
@@ -18,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dalm.metrics.evidence import Evidence
+from dalm.metrics.evidence import Evidence, Sets, random_rows
 from dalm.metrics.intervals import share
 from dalm.metrics.measure import Measure
 from dalm.metrics.nearness import cells, shared_nearness, shared_places
@@ -30,6 +32,8 @@ MOST_REGIONS = 64
 FEWEST = 20
 RARE = 1e-8
 """How rarely a region may be called missing by chance."""
+CLASSED_ROWS = 10_000
+"""Most training rows whose class is looked for."""
 QUARTER = 0.25
 """Not less: of a class that no sample has, some lie nearer to it than to their own."""
 NAMED = 5
@@ -57,7 +61,7 @@ def _compute(evidence: Evidence) -> Score:
     fake, real, _ = evidence.once(shared_nearness)
     usual = torch.quantile(real.distance.double(), 0.95)
     like_data = share(fake.distance <= usual) >= 0.5
-    regions = _missing_classes(evidence, places.samples, places.heldout)
+    regions = _missing_classes(evidence, places)
     regions += missing_cells(*places, evidence.seed)
     lost = torch.stack([region.held for region in regions]).any(0) if regions else torch.zeros(1)
     note = "; ".join(map(_words, regions[:NAMED]))
@@ -89,7 +93,7 @@ def missing_cells(fake: Tensor, train: Tensor, real: Tensor, seed: int = 0) -> l
     Args:
         fake: samples, (m, d).
         train: training rows, (N, d), whose cells are the regions.
-        real: held-out rows, (n, d), which say how much a region should hold.
+        real: held-out rows, (n, d), which say with `train` how much a region should hold.
         seed: of k-means.
 
     >>> two = torch.tensor([[0.0], [9.0]]).repeat(100, 1)
@@ -99,11 +103,12 @@ def missing_cells(fake: Tensor, train: Tensor, real: Tensor, seed: int = 0) -> l
     centres = cells(train, min(MOST_REGIONS, max(2, len(real) // PER_REGION)), seed)
     nearest_row = [int((train - centre).square().sum(1).argmin()) for centre in centres]
     names = [f"like training row {row}" for row in nearest_row]
-    return _missing(names, nearest(fake, centres)[1], nearest(real, centres)[1])
+    return _missing(names, *(nearest(x, centres)[1] for x in (fake, train, real)))
 
 
-def _missing_classes(evidence: Evidence, fake: Tensor, real: Tensor) -> list[Region]:
+def _missing_classes(evidence: Evidence, places: Sets) -> list[Region]:
     """The classes that hold far fewer samples than they should."""
+    fake, known, real = places
     labels = evidence.labels
     if labels is None or len(labels) != len(real) or not bool((labels >= 0).all()):
         return []
@@ -114,15 +119,18 @@ def _missing_classes(evidence: Evidence, fake: Tensor, real: Tensor) -> list[Reg
     # A held-out row counts for its neighbour's class too, as a sample does: in many dimensions all
     # is nearest to the class of least spread.
     others = nearest(real, real, itself=torch.arange(len(real)))[1]
-    return _missing(names, labels[nearest(fake, real)[1]], labels[others])
+    some = random_rows(known, CLASSED_ROWS, evidence.seed)
+    rows = nearest(fake, real)[1], nearest(some, real)[1], others
+    return _missing(names, *(labels[row] for row in rows))
 
 
-def _missing(names: list[str], fake: Tensor, real: Tensor) -> list[Region]:
+def _missing(names: list[str], fake: Tensor, known: Tensor, real: Tensor) -> list[Region]:
     """Of regions with these names, those that samples do not reach.
 
     Args:
         names: of regions 0, 1, …
         fake: the region of each sample.
+        known: the region of each training row, found alike.
         real: the region of each held-out row, found alike.
     """
     from scipy.stats import binom  # type: ignore[import-untyped]
@@ -130,14 +138,19 @@ def _missing(names: list[str], fake: Tensor, real: Tensor) -> list[Region]:
     regions = []
     for k, name in enumerate(names):
         held = real == k
-        inside = int(held.sum())
         found = int((fake == k).sum())
-        # One standard error less, since few held-out rows say little of what to expect.
-        expected = max(0.0, inside - inside**0.5) / len(real) * len(fake)
+        least = min(_surely(known == k), _surely(held))
+        expected = least * len(fake)
         few = expected >= FEWEST and found < QUARTER * expected
-        if few and binom.cdf(found, len(fake), expected / len(fake)) < RARE:
-            regions.append(Region(name, held, found, inside / len(real) * len(fake)))
+        if few and binom.cdf(found, len(fake), least) < RARE:
+            regions.append(Region(name, held, found, share(held) * len(fake)))
     return sorted(regions, key=lambda region: -int(region.held.sum()))
+
+
+def _surely(inside: Tensor) -> float:
+    """A share less one standard error, as few rows say little of what to expect."""
+    count = int(inside.sum())
+    return max(0.0, count - count**0.5) / len(inside)
 
 
 def _words(region: Region) -> str:
