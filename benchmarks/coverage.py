@@ -33,6 +33,14 @@ from dalm.report.ranking import rank_densities
 NATS = math.log(2)
 VARIANCES = {"normal": 1.0, "exponential": 2.0, "laplace": 2.0, "t5": 5 / 3, "t3": 3.0}
 """Second moments of the data whose cost under a standard normal is measured."""
+SKEWED: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
+    "exponential": lambda rng, shape: rng.exponential(size=shape),
+    "laplace": lambda rng, shape: rng.laplace(size=shape),
+    "lognormal": lambda rng, shape: rng.lognormal(size=shape),
+    "t3": lambda rng, shape: rng.standard_t(3, shape),
+    "Bernoulli of 2 %": lambda rng, shape: rng.random(shape) < 0.02,
+}
+"""Equal distributions whose Fréchet distance, 0, is measured."""
 MODELS = 20
 
 
@@ -122,7 +130,7 @@ def draws(name: str, n: int, rng: np.random.Generator) -> np.ndarray:
 
 def costs(repeats: int) -> Iterator[Json]:
     """Bits of data under a standard normal, and their median."""
-    for name, n in itertools.product([*VARIANCES, "t2"], (500, 2000)):
+    for name, n in itertools.product([*VARIANCES, "t2"], (20, 50, 500, 2000)):
         rng = np.random.default_rng(0)
         bits = [
             torch.from_numpy(draws(name, n, rng) ** 2 + math.log(2 * math.pi)) / 2 / NATS
@@ -155,6 +163,12 @@ def distances(repeats: int) -> Iterator[Json]:
     for setting in SETTINGS:
         scores = [frechet(*setting.draw(seed)) for seed in range(repeats)]
         yield row(named("Fréchet", setting), scores, setting.truth)
+    for name, n in itertools.product(SKEWED, (50, 200, 1000)):
+        rng = np.random.default_rng(0)
+        pairs = (
+            torch.from_numpy(SKEWED[name](rng, (2, n, 8)).astype(float)) for _ in range(repeats)
+        )
+        yield row(f"Fréchet, {name}, n={n}, d=8", [frechet(x, y) for x, y in pairs], 0.0)
     for setting in SETTINGS:
         yield repeated(named("KID", setting), setting, lambda x, y: kid(x, y), repeats)
 

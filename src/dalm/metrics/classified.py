@@ -15,7 +15,7 @@ from dalm.errors import DalmError
 from dalm.metrics.evidence import Evidence, Need
 from dalm.metrics.intervals import mean_interval, wilson_interval
 from dalm.metrics.measure import Measure
-from dalm.metrics.tails import is_heavy
+from dalm.metrics.tails import doubt
 from dalm.records.score import Score
 
 NEEDS: frozenset[Need] = frozenset({"labels", "classifier"})
@@ -88,8 +88,7 @@ def _log_loss(evidence: Evidence) -> Score:
         zeros = int((~nats.isfinite()).sum())
         note = f"{zeros} of {len(nats)} rows have a class of probability zero"
         return LOG_LOSS.score(None, n=len(nats), note=note)
-    why = "a few rows carry most of it" if is_heavy(nats) else None
-    return LOG_LOSS.score(mean_interval(nats), n=len(nats), unreliable=why)
+    return LOG_LOSS.score(mean_interval(nats), n=len(nats), unreliable=doubt(nats))
 
 
 ACCURACY: Measure = Measure(

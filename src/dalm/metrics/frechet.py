@@ -11,7 +11,8 @@ says how large it is, and the score is extrapolated to n = ∞ (Chong & Forsyth 
     2 F(n) - mean F(n/2)
 
 over 25 cuts of both sets into halves. It may fall below 0, as an unbiased estimate of 0 must.
-Interval: from the same cuts, both sets redrawn (`halves`).
+Interval: from the same cuts, both sets redrawn (`halves`); it is doubted where features have heavy
+tails (`tails`), since a distance of variances rests on fourth moments.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 from dalm.errors import DalmError
 from dalm.metrics.halves import cuts, interval_of_distance
 from dalm.metrics.measure import Measure
+from dalm.metrics.tails import doubt_of_squares
 from dalm.records.score import Score
 
 FRECHET = Measure(
@@ -96,7 +98,8 @@ def frechet(fake: Tensor, real: Tensor, *, features: str | None = None, seed: in
     interval = interval_of_distance(value, plain, first, second)
     note = f"{plain:.4g} before the bias of {len(fake)} and {len(real)} rows was taken off"
     few = f"{smaller} rows are too few to take the bias off in {d} dimensions"
-    why = few if smaller < ROWS_A_FEATURE * d else None
+    centred = torch.cat([fake - fake.mean(0), real - real.mean(0)])
+    why = few if smaller < ROWS_A_FEATURE * d else doubt_of_squares(centred)
     return FRECHET.score(interval, n=smaller, features=features, note=note, unreliable=why)
 
 

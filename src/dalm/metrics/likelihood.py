@@ -20,11 +20,9 @@ from torch import Tensor
 from dalm.metrics.evidence import Evidence
 from dalm.metrics.intervals import mean_interval, median_interval
 from dalm.metrics.measure import Measure
-from dalm.metrics.tails import is_heavy
+from dalm.metrics.tails import doubt
 from dalm.records.score import Score
 
-COSTLIEST = 5
-"""Rows whose share of the costs is told."""
 MASS = 1e-3
 """Nats by which rounding may raise a probability of 1."""
 CHANCE = 1e-4
@@ -110,10 +108,10 @@ def bits_per_dim(nats: Tensor, dims: int, label: str, measure: Measure = BITS_PE
         note = f"{undefined} of {n} log probabilities are NaN"
         return measure.score(None, n=n, label=label, note=note)
     if bits.isfinite().all():
-        why = f"{_heaviest(bits)}; {_median(bits)}" if is_heavy(bits) else None
-        return measure.score(
-            mean_interval(bits), n=n, label=label, note=_median(bits), unreliable=why
-        )
+        median = _median(bits)
+        why = doubt(bits)
+        why = f"{why}; {median}" if why else None
+        return measure.score(mean_interval(bits), n=n, label=label, note=median, unreliable=why)
 
     zeros = int((bits == math.inf).sum())
     value = math.inf if zeros else -math.inf
@@ -141,14 +139,6 @@ def rows_of(evidence: Evidence) -> dict[tuple[str, str], Tensor]:
 def _median(bits: Tensor) -> str:
     middle, low, high = median_interval(bits)
     return f"median {middle:.4g} ({low:.4g} to {high:.4g})"
-
-
-def _heaviest(bits: Tensor) -> str:
-    """What the costliest rows carry of all that exceeds the median."""
-    excess = (bits - bits.median()).clamp(min=0)
-    carried = excess.topk(COSTLIEST).values.sum() / excess.sum()
-    n = len(bits)
-    return f"heavy tail, {COSTLIEST} of {n} rows carry {carried:.0%} of what exceeds the median"
 
 
 def _why_infinite(bits: Tensor, zeros: int) -> str:

@@ -128,12 +128,12 @@ def _evidence(row: Row) -> str:
 
 def _calibrated(rows: Sequence[Row]) -> str:
     """What the references say of the alarms themselves."""
-    sentences = []
     real = held_out_reference(rows)
-    if real and flags(real):
-        sentences.append(
-            f"Held-out real data raise an alarm too ({_words(real)}), so do not rely on it here."
-        )
+    sentences = [
+        f"{_innocent(row, real)} an alarm too ({_words(row)}), so do not rely on it here."
+        for row in rows
+        if (row is real and flags(row)) or (_cannot_copy(row) and copies(row))
+    ]
     planted = [row for row in rows if is_reference(row) and row.get("family") == "copycat"]
     planted = [row for row in planted if row is not real]
     seen = [f"{name(row)} ({_words(row)})" for row in planted if flags(row)]
@@ -143,6 +143,16 @@ def _calibrated(rows: Sequence[Row]) -> str:
     if missed:
         sentences.append(f"They do not see {listing(missed)}: such a model would pass for honest.")
     return " ".join(sentences)
+
+
+def _cannot_copy(row: Row) -> bool:
+    """Whether a row is a reference that remembers no rows."""
+    return is_reference(row) and row.get("family") != "copycat"
+
+
+def _innocent(row: Row, real: Row | None) -> str:
+    """Who raises a false alarm, in words."""
+    return "Held-out real data raise" if row is real else f"The reference {name(row)} raises"
 
 
 def _words(row: Row) -> str:
