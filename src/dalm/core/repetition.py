@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 OFTEN = 4
 """Rows for each distinct one from which repetition is taken for chance."""
-MANY = 100
-"""Distinct rows that chance would not all repeat equally often."""
+RARE = 1e-5
+"""How rarely chance may be said to repeat rows too evenly."""
 LOOKED_AT = 5000
 """Distinct rows that frequencies are counted on."""
 FINE = 20
@@ -44,10 +44,17 @@ def by_chance(once: NDArray[Any], counts: NDArray[Any]) -> bool:
     n = int(counts.sum())
     if expected_pairs(once, n) >= 1:
         return True
-    often = n >= OFTEN * len(counts)
-    # Counts of chance vary about as those of Poisson; whole files that are there five times don't.
-    put_there = len(counts) >= MANY and counts.var() < counts.mean() / 2
-    return bool(often and not put_there)
+    return n >= OFTEN * len(counts) and not _put_there(counts)
+
+
+def _put_there(counts: NDArray[Any]) -> bool:
+    """Whether counts vary far less than those of chance, which vary about as those of Poisson do:
+    in files whose rows are all there five times.
+    """
+    from scipy.stats import chi2  # type: ignore[import-untyped]
+
+    dispersion = ((counts - counts.mean()) ** 2).sum() / counts.mean()
+    return bool(chi2.cdf(dispersion, len(counts) - 1) < RARE)
 
 
 def expected_pairs(once: NDArray[Any], n: int) -> float:

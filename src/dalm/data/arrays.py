@@ -11,13 +11,14 @@ from torch import Tensor
 
 from dalm.core import Spec
 from dalm.core.scaler import Scaler
-from dalm.data.checks import copies_between, groups_matter, order_matters, splits_differ
+from dalm.data.checks import copies_between, groups_matter, splits_differ
 from dalm.data.dataset import Array, Data, Grades, Split
 from dalm.data.dividing import Divided, divide
 from dalm.data.labels import encode_labels, tidy_labels, untrained
 from dalm.data.layout import arrange
 from dalm.data.levels import find_levels, to_values, whole_levels
 from dalm.data.options import RowOptions
+from dalm.data.order import order_matters
 from dalm.data.reading import few
 from dalm.data.recorded import recorded_warning
 from dalm.data.validity import check_arrays, check_same_shape

@@ -21,8 +21,6 @@ LOOKED_AT = 2000
 """Rows that a check looks at."""
 FEW = 100
 """Rows below which nothing can be said."""
-NEAR = 2
-"""Places in the file that count as near."""
 SHARE = 0.01
 """The share of copies that is worth a warning."""
 
@@ -74,70 +72,6 @@ def copies_said(splits: Sequence[Hashes], unit: str) -> list[str]:
     return found
 
 
-def order_matters(x: Array, labels: Array | None = None) -> list[str]:
-    """Whether a row is more like the next one in the file than like one further on, as in a walk
-    through time or where a subject has several rows. Independent rows are so in half of all cases.
-
-    Columns that only rise or fall say nothing, since a sorted file is no walk; nor do the few
-    places where blocks of a sorted file meet.
-
-    Args:
-        x: rows in the order of the file, (N, …).
-        labels: (N,) classes; rows are compared within them.
-
-    >>> walk = np.random.default_rng(0).normal(size=(500, 2)).cumsum(0)
-    >>> order_matters(walk)[0].split(",")[0]
-    'In 91% of cases a row is more like the next one in the file than like the 10th after it'
-    """
-    rows = _numbers(x[:LOOKED_AT])
-    monotone = _monotone(rows)
-    rows = rows[:, ~monotone]
-    if len(rows) < FEW or not rows.shape[1]:
-        return []
-    classes = np.zeros(len(rows), int) if labels is None else _codes(labels[:LOOKED_AT])
-    parts = [np.flatnonzero(classes == k) for k in np.unique(classes)]
-    lag = min(max(len(rows) // len(parts) // 50, 3), 40)
-    nearer = np.concatenate([_nearer(rows[part], lag) for part in parts])
-    usual = 0.5 + max(0.15, 2.5 / math.sqrt(max(len(nearer), 1)))
-    once = np.unique(rows, axis=0, return_index=True)[1]
-    parts = [np.intersect1d(part, once) for part in parts]
-    near = _near_in_file([rows[part] for part in parts if len(part) > 2 * NEAR + 1])
-    chance = 2 * NEAR * len(parts) / len(once)
-    if not monotone.any() and len(nearer) and nearer.mean() > usual:
-        how = (
-            f"In {nearer.mean():.0%} of cases a row is more like the next one in the file than "
-            f"like the {lag}th after it, where chance gives 50%"
-        )
-    elif len(once) >= FEW and near > 0.2 + 3 * chance:
-        how = (
-            f"{near:.0%} of rows have their nearest row within {NEAR} places in the file, where "
-            f"chance gives {chance:.0%}"
-        )
-    else:
-        return []
-    return [
-        f"{how}: they are no independent sample. Rows of one subject belong "
-        "together (group=COLUMN, --group), rows in time are cut in time (order='file', --order "
-        "file); else held-out figures are far too good."
-    ]
-
-
-def _nearer(rows: Numbers, lag: int) -> Numbers:
-    """For each row 1 where the next is nearer than the one at a distance, a half where they tie."""
-    ends = len(rows) - lag
-    if ends < 1:
-        return np.zeros(0)
-    next_one = np.square(rows[1 : ends + 1] - rows[:ends]).sum(1)
-    later = np.square(rows[lag:] - rows[:ends]).sum(1)
-    return (next_one < later) + (next_one == later) / 2
-
-
-def _near_in_file(parts: list[Numbers]) -> float:
-    """The share of rows whose nearest row is near in the file."""
-    near = [np.abs(_nearest(part) - np.arange(len(part))) <= NEAR for part in parts]
-    return float(np.concatenate(near).mean()) if near else 0.0
-
-
 def groups_matter(x: Array) -> list[str]:
     """Whether a column tells which rows belong together: rows with the same value are each other's
     nearest in all other columns.
@@ -154,7 +88,7 @@ def groups_matter(x: Array) -> list[str]:
     """
     if x.ndim != 2 or x.shape[1] < 2 or len(x) < FEW:
         return []
-    rows = _numbers(x[_spread(len(x))])
+    rows = numbers(x[spread(len(x))])
     found = []
     for column in range(rows.shape[1] if rows.shape[1] <= 50 else 0):
         values, codes, counts = np.unique(rows[:, column], return_inverse=True, return_counts=True)
@@ -162,7 +96,7 @@ def groups_matter(x: Array) -> list[str]:
         if not several or not _whole(values):
             continue
         others = np.delete(rows, column, axis=1)
-        shared = float((codes[_nearest(others)] == codes).mean())
+        shared = float((codes[nearest_rows(others)] == codes).mean())
         chance = float(np.square(counts / len(rows)).sum())
         if shared > 0.5 + 3 * chance and not _smooth(others, codes):
             found.append(
@@ -208,29 +142,36 @@ def _smooth(others: Numbers, codes: NDArray[np.intp]) -> bool:
     """Whether rows of other values are nearest to rows of similar values: then the values measure
     something, and name nobody.
     """
-    apart = np.abs(codes[_nearest(others, codes)] - codes)
+    apart = np.abs(codes[nearest_rows(others, codes)] - codes)
     random = np.abs(codes[:, None] - codes[None, ::7])
     return bool(np.median(apart) < 0.5 * np.median(random[random > 0]))
 
 
-def _numbers(x: Array) -> Numbers:
-    """Rows as vectors in standard units."""
+def numbers(x: Array) -> Numbers:
+    """Rows as vectors in standard units, (N, D).
+
+    Args:
+        x: (N, …).
+
+    >>> numbers(np.array([1, 3]))
+    array([[-1.],
+           [ 1.]])
+    """
     rows = x.reshape(len(x), -1).astype(np.float64)
     spread = rows.std(0)
     return (rows - rows.mean(0)) / np.where(spread > 0, spread, 1.0)
 
 
-def _monotone(rows: Numbers) -> NDArray[np.bool_]:
-    steps = np.diff(rows, axis=0)
-    return np.all(steps >= 0, axis=0) | np.all(steps <= 0, axis=0)
+def nearest_rows(rows: Numbers, codes: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    """The nearest other row of each, (N,); where there are codes, the nearest of another code.
 
+    Args:
+        rows: (N, D).
+        codes: (N,).
 
-def _codes(labels: Array) -> NDArray[np.intp]:
-    return np.unique(labels, return_inverse=True)[1]
-
-
-def _nearest(rows: Numbers, codes: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-    """The nearest other row of each; where there are codes, the nearest of another code."""
+    >>> nearest_rows(np.array([[0.0], [1.0], [5.0]]))
+    array([1, 0, 1])
+    """
     squares = np.square(rows).sum(1)
     distances = squares[:, None] + squares - 2 * rows @ rows.T
     np.fill_diagonal(distances, math.inf)
@@ -240,8 +181,15 @@ def _nearest(rows: Numbers, codes: NDArray[np.intp] | None = None) -> NDArray[np
     return nearest
 
 
-def _spread(n: int) -> NDArray[np.intp]:
-    """At most `LOOKED_AT` places, spread evenly."""
+def spread(n: int) -> NDArray[np.intp]:
+    """At most `LOOKED_AT` places, spread evenly.
+
+    Args:
+        n: of how many.
+
+    >>> len(spread(9000))
+    2000
+    """
     return np.arange(min(n, LOOKED_AT)) * n // min(n, LOOKED_AT)
 
 

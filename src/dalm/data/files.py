@@ -66,7 +66,15 @@ def _read_npz(path: Path, more: Sequence[str]) -> tuple[dict[str, Array], list[s
                 "x_train and x_test (and x_val, y_…)"
             )
         arrays = {name: _only_array(path, archive[name]) for name in used}
-    return arrays, [f"Not used, of {path.name}: {unused}."] if unused else []
+    hint = (
+        ""
+        if more
+        else (
+            "; what says which rows belong together goes to group=NAME (--group NAME), what orders "
+            "them to order=NAME (--order NAME)"
+        )
+    )
+    return arrays, [f"Not used, of {path.name}: {unused}{hint}."] if unused else []
 
 
 def _check_members(path: Path, archive: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dalm.core.repetition import by_chance
 from dalm.data.dataset import Array
 from dalm.data.levels import LATTICES, on_lattice
 
@@ -79,9 +80,12 @@ def recorded_warning(x: Array) -> list[str]:
 
 
 def _some(x: Array) -> Array:
-    """Rows, evenly spread, of at most `LOOKED_AT` numbers."""
+    """Rows, evenly spread, of at most `LOOKED_AT` numbers, without copies."""
     n = max(FEW, min(len(x), LOOKED_AT // x[0].size))
-    return x[np.arange(n) * len(x) // n]
+    some = x[np.arange(n) * len(x) // n]
+    once, counts = np.unique(some, axis=0, return_counts=True)
+    # Rows that are there several times by accident say nothing of a step.
+    return some if len(once) == n or by_chance(once, counts) else once
 
 
 def _mostly_repeat(values: Array) -> bool:

@@ -15,9 +15,9 @@ small. Two signs speak against it:
   exponential and of Laplace variables.
 
 By simulation of what a normal density costs on other data (200 repeats, n = 200, 500, 1,000 and
-2,000; `benchmarks/coverage.py`): t with 2 degrees is marked in 76, 92, 100 and 100 %, with 3 degrees
-in 52, 67, 86 and 98 %, normal data in at most 1 %. Of few rows from a heavy tail none may come from
-the tail, and no rule sees it then: the interval of fewer than 25 is always doubted.
+2,000; `benchmarks/coverage.py`): t with 2 degrees is marked in 76, 92, 100 and 100 %, with 3
+degrees in 52, 67, 86 and 98 %, normal data in at most 1 %. Of few rows from a heavy tail none may
+come from the tail, and no rule sees it then: the interval of fewer than 25 is always doubted.
 """
 
 from __future__ import annotations

@@ -1,0 +1,78 @@
+"""Files whose rows depend on their place are told, and files of independent rows are not.
+
+Statistical tests fix their seed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import datasets
+
+from dalm.data import load_data
+from dalm.data.order import order_matters
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def turns(subjects, rounds):
+    """Subjects that take turns, each time a bit different."""
+    centres = rng().normal(size=(1, subjects, 4))
+    return (centres + 0.3 * rng().normal(size=(rounds, subjects, 4))).reshape(-1, 4)
+
+
+def drift(by):
+    return rng().normal(size=(2000, 4)) + by * np.linspace(0, 1, 2000)[:, None]
+
+
+def blocks():
+    centres = 4 * rng().normal(size=(4, 3))
+    return centres[np.sort(rng().integers(0, 4, 1000))] + rng().normal(size=(1000, 3))
+
+
+@pytest.mark.parametrize("subjects", [30, 300])
+def test_subjects_that_take_turns_are_told(subjects):
+    (said,) = order_matters(turns(subjects, 10))
+    assert f"a multiple of {subjects} places away" in said
+
+
+def test_a_slow_drift_is_told_with_its_column():
+    (said,) = order_matters(drift(3))
+    assert said.startswith("Column 0 rises steadily through the file (rank correlation")
+    (said,) = order_matters(-drift(3))
+    assert said.startswith("Column 0 falls")
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "digits"])
+def test_independent_rows_are_not_accused(name):
+    x, _ = getattr(datasets, f"load_{name}")(return_X_y=True)
+    assert order_matters(x) == []
+
+
+def test_a_file_sorted_by_blocks_or_by_a_column_does_not_drift():
+    assert order_matters(blocks()) == []
+    first = np.sort(rng().normal(size=(1000, 1)), 0)
+    assert order_matters(np.hstack([first, first + rng().normal(size=(1000, 1))])) == []
+
+
+def test_classes_in_blocks_do_not_drift():
+    y = np.repeat([0, 1, 2], 400)
+    x = rng().normal(size=(1200, 2)) + 3 * y[:, None]
+    assert order_matters(x, y) == []
+
+
+def test_rows_that_are_all_there_five_times_have_no_step():
+    x = rng().normal(size=(60, 3)).repeat(5, 0)
+    data = load_data(rng().permutation(x))
+    assert not data.recorded
+    assert "192 of 240 training rows (80%) are copies of other ones" in data.warnings[0]
+
+
+def test_arrays_that_may_tell_groups_or_order_are_pointed_at(tmp_path):
+    path = tmp_path / "d.npz"
+    np.savez(path, x=rng().normal(size=(200, 2)), subject=np.arange(200) // 10)
+    (said,) = [note for note in load_data(path).notes if note.startswith("Not used")]
+    assert "d.npz: subject; what says which rows belong together goes to group=NAME" in said
+    assert not any(note.startswith("Not used") for note in load_data(path, group="subject").notes)
