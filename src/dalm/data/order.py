@@ -115,9 +115,11 @@ def _in_turns(rows: Numbers, once: NDArray[np.intp]) -> str:
     away = np.abs(once[nearest_rows(rows[once])] - once)
     turns = np.arange(TURNS, len(rows) // TURNS)
     shares = np.array([(away % turn == 0).mean() for turn in turns])
-    best = int((shares - 1 / turns).argmax())
-    if shares[best] - 1 / turns[best] <= 0.25:
+    beyond = shares - 1 / turns
+    if beyond.max() <= 0.25:
         return ""
+    # A divisor of the turn has hardly more.
+    best = np.flatnonzero(beyond > beyond.max() - 0.05)[-1]
     return (
         f"{shares[best]:.0%} of rows have their nearest row a multiple of {turns[best]} places "
         f"away in the file, where chance gives {1 / turns[best]:.0%}"
