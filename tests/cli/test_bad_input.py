@@ -89,7 +89,10 @@ BAD = {
     "an unknown family": ("fit vea digits --steps 5 --out out", "Did you mean 'vae'"),
     "an unknown family after options": ("fit --steps 5 --out out vea digits", "Did you mean 'vae'"),
     "an unknown option": ("fit vae digits --latnt 5 --out out", "--latent"),
-    "an option of another family": ("fit kde digits --latent 5 --out out", "--latent"),
+    "an option of another family": (
+        "fit kde digits --latent 5 --out out",
+        "kde has no option latent",
+    ),
     "an option without a value": ("fit vae digits --steps", "steps"),
     "no data": ("fit vae", "(?i)data"),
     "words for a number": ("fit vae digits --steps ten --out out", "ten"),

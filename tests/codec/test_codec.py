@@ -329,7 +329,7 @@ def test_another_model_is_refused():
             torch.zeros(2, 1, 8, 8, dtype=torch.uint8),
             "dcgan has no likelihood",
         ),
-        (Gaussian(Spec((3,))), torch.zeros(2, 3), "load the data with levels"),
+        (Gaussian(Spec((3,))), torch.zeros(2, 3), "fit it to whole numbers"),
         (
             Gaussian(TINY),
             torch.zeros(2, 1, 2, 2),

@@ -73,6 +73,7 @@ def test_rows_that_are_all_there_five_times_have_no_step():
 def test_arrays_that_may_tell_groups_or_order_are_pointed_at(tmp_path):
     path = tmp_path / "d.npz"
     np.savez(path, x=rng().normal(size=(200, 2)), subject=np.arange(200) // 10)
-    (said,) = [note for note in load_data(path).notes if note.startswith("Not used")]
-    assert "d.npz: subject; what says which rows belong together goes to group=NAME" in said
-    assert not any(note.startswith("Not used") for note in load_data(path, group="subject").notes)
+    notes = load_data(path).notes
+    assert "Not used, of d.npz: subject." in notes
+    assert any(note.startswith("An array that says which rows belong together") for note in notes)
+    assert not any("belong together" in note for note in load_data(path, group="subject").notes)

@@ -20,6 +20,7 @@ from dalm.cli.fields import Field, Given, flag, has_shell_kind, parse, positiona
 from dalm.cli.show import progress_bar, show
 from dalm.cli.signals import work_begins
 from dalm.cli.words import OTHER_VERBS
+from dalm.errors import DalmError
 from dalm.options import REQUIRED, Option
 from dalm.verbs import load_verb, summary
 from dalm.verbs.groups import (
@@ -122,6 +123,8 @@ def run(name: str, word: str, arguments: list[str]) -> int:
     family = _family(command, arguments)
     groups = {group: options_of(group, family) for group in command.groups}
     _refuse_clashes(command, groups, arguments)
+    if family is not None and "model" in groups:
+        _refuse_foreign(command, family, groups, arguments)
     fields = _fields(command, groups, family_defaults(family))
     if {"-h", "--help"} & set(arguments):
         arguments = ["--help"]  # tyro leaves out of its help what it has read before
@@ -199,6 +202,23 @@ def _refuse_clashes(command: Command, groups: Groups, arguments: list[str]) -> N
         is_own = name in command.own
         if len(places) > 1 and not is_own and f"--{name.replace('_', '-')}" in flags:
             raise clash(name, places)
+
+
+def _refuse_foreign(command: Command, family: Any, groups: Groups, arguments: list[str]) -> None:
+    """Refuse an option that other families have, and this one has not."""
+    from dalm.core import families
+    from dalm.data.reading import few
+
+    known = {*command.own, *command.extra, *(name for group in groups.values() for name in group)}
+    for word in arguments:
+        name = word.partition("=")[0].removeprefix("--").removeprefix("model.").replace("-", "_")
+        having = [other for other, kind in families.items() if name in options_of("model", kind)]
+        if word.startswith("--") and name not in known and having:
+            verb = "has" if len(having) == 1 else "have"
+            raise DalmError(
+                f"{family.family} has no option {name}, as {few(having)} {verb}; its own are "
+                f"{few(list(groups['model'])) or 'none'}"
+            )
 
 
 def _fields(command: Command, groups: Groups, defaults: dict[str, Any]) -> dict[str, list[Field]]:

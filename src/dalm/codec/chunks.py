@@ -81,7 +81,8 @@ def by_bits_back(model: Generative) -> bool:
     if model.spec.levels is None:
         raise DalmError(
             f"{model.family} gives real numbers a density, and only levels have probabilities to "
-            "code with; load the data with levels"
+            "code with; fit it to whole numbers, such as real ones counted in steps of their "
+            "precision (images from 0 to 1: --levels 256)"
         )
     if isinstance(model, Autoregressive):
         return False

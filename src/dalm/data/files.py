@@ -66,15 +66,7 @@ def _read_npz(path: Path, more: Sequence[str]) -> tuple[dict[str, Array], list[s
                 "x_train and x_test (and x_val, y_…)"
             )
         arrays = {name: _only_array(path, archive[name]) for name in used}
-    hint = (
-        ""
-        if more
-        else (
-            "; what says which rows belong together goes to group=NAME (--group NAME), what orders "
-            "them to order=NAME (--order NAME)"
-        )
-    )
-    return arrays, [f"Not used, of {path.name}: {unused}{hint}."] if unused else []
+    return arrays, [f"Not used, of {path.name}: {unused}."] if unused else []
 
 
 def _check_members(path: Path, archive: Any) -> None:
@@ -117,6 +109,11 @@ def _load(value: str | Path, options: RowOptions) -> Data:
     asked = (options.label, options.group, options.order)
     more = [name for name in asked if isinstance(name, str)]
     arrays, notes = read_arrays(path, more)
+    if notes and not more:
+        notes.append(
+            "An array that says which rows belong together goes to group=NAME (--group NAME), one "
+            "that orders them to order=NAME (--order NAME)."
+        )
     arrays = by_our_names(arrays, options.label)
     return from_arrays(path.name.partition(".")[0], str(path), arrays, options, notes)
 

@@ -67,14 +67,9 @@ class Measure:
         try:
             scores = self.compute(evidence)
         except DalmError as error:
-            return [self.score(None, n=self._size(evidence), note=str(error))]
+            return [self.score(None, n=0, note=str(error))]
         scores = scores if isinstance(scores, list) else [scores]
         return [_noted(score, evidence) for score in scores]
-
-    def _size(self, evidence: Evidence) -> int:
-        """How many data a score would have stood on."""
-        data = evidence.samples if "samples" in self.needs else evidence.heldout
-        return 0 if data is None else min(len(data), evidence.limit)
 
 
 def _noted(score: Score, evidence: Evidence) -> Score:

@@ -170,7 +170,7 @@ def _places(
     samples: Tensor, train: Tensor, heldout: Tensor, spec: Spec, raw: str
 ) -> tuple[Sets, str]:
     if min(len(samples), len(train), len(heldout)) < FEWEST_ROWS:
-        sizes = f"{len(samples)} samples, {len(train)} training and {len(heldout)} held-out rows"
+        sizes = f"{len(samples):,} samples, {len(train):,} training, {len(heldout):,} held-out rows"
         raise DalmError(f"looking for copies needs at least {FEWEST_ROWS} of each, got {sizes}")
     space = principal_space(train, spec, raw)
     return Sets(space(samples), space(train), space(heldout)), space.name

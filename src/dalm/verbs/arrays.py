@@ -51,7 +51,12 @@ def read_source(data: Source, about: Mapping[str, Any]) -> tuple[Array, Array | 
     if not {"x"} <= arrays.keys() <= {"x", "y"} or unused:
         trouble = f"{path} holds {', '.join(arrays)}; {TAKES}, and nothing beside them."
         raise DalmError(" ".join([trouble, *unused]))
-    return arrays["x"], arrays.get("y")
+    y = arrays.get("y")
+    if y is not None and y.dtype.kind in "USO":
+        classes = [f"{k} {name}" for k, name in enumerate(about.get("classes") or ())]
+        trouble = f"{path} holds the names of classes, and an archive keeps their numbers"
+        raise DalmError(f"{trouble}; give y as {few(classes) or 'whole numbers'}, or leave it out")
+    return arrays["x"], y
 
 
 def _images(folder: Path, about: Mapping[str, Any]) -> tuple[Array, Array | None]:

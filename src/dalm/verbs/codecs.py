@@ -133,7 +133,8 @@ def codecs(
     loaded = data if isinstance(data, Data) else load_data(data, **options)
     if loaded.spec.levels is None:
         raise DalmError(
-            f"{loaded.name} holds real numbers, and coders take levels; load the data with levels"
+            f"{loaded.name} holds real numbers, and coders take levels: whole numbers, or images "
+            "from 0 to 1 with levels=256 (--levels 256)"
         )
     rows = list(_proven(loaded, Path(runs)))
     coders = _coder_names()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,13 +41,22 @@ whether alarms work on these data.
 """
 
 
+def _several(names: Sequence[str]) -> Iterator[str]:
+    """Names one by one, of which some come with commas between them."""
+    for name in names:
+        yield from name.split(",") if isinstance(name, str) else [name]
+
+
 def competitors(names: Sequence[str] | None) -> list[Entrant]:
     """The families asked for, each once; references have their rows anyway.
 
     Args:
-        names: of families; none for all.
+        names: of families, several in one with commas between them; none for all.
+
+    >>> [entrant.name for entrant in competitors(["vae,kde", "vae"])]
+    ['vae', 'kde']
     """
-    families = [family_of(name) for name in names] if names else FAMILIES
+    families = [family_of(name) for name in _several(names)] if names else FAMILIES
     return [
         Entrant(family.family, family)
         for family in dict.fromkeys(families)

@@ -75,7 +75,7 @@ def _row(score: Score) -> Sequence[str]:
         _value(score),
         score.unit,
         score.label or "",
-        f"{score.n:,}",
+        f"{score.n:,}" if score.n else "–",
         score.flag or score.unreliable or reason,
     ]
 
