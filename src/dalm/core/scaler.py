@@ -8,7 +8,9 @@ else. Images have one c and one s for each channel.
 
 An entry of a vector that the others determine (a constant, a sum of others) has no density of its
 own. The family does not see it: samples get it back from the others, and a datum that breaks the
-rule costs log (n + 2) nats for each broken entry, Laplace's price of what n rows never showed.
+rule costs log (n + 2) nats for each broken entry, Laplace's price of what n rows never showed. That
+is a price, no probability: the density is one of the entries that are kept (which of a sum's are,
+the order of columns decides), on the surface where the rules hold.
 """
 
 from __future__ import annotations
