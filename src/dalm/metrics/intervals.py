@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 Z95 = 1.959963984540054
@@ -36,14 +37,21 @@ def around(value: float, error: float, quantile: float = Z95) -> Interval:
 
 
 def mean_interval(values: Tensor) -> Interval:
-    """Mean of independent values, (B,), by Student's t (1908): ± 1.96 of its standard errors for
-    many, more for few.
+    """Mean of independent values, (B,), by Student's t (1908), ± 1.96 of its standard errors for
+    many, more for few, freed of what the values' skewness does to it (Hall 1992): where they have a
+    tail to the right the interval reaches farther there. With a the skewness of the mean,
+
+        T = (mean - μ) / error,   T + a T²/3 + a² T³/27 + a/6
+
+    is what is about as Student's t.
 
     One value alone says nothing of its error: its interval is infinite.
 
     >>> import torch
     >>> Interval(*(round(end, 3) for end in mean_interval(torch.tensor([1.0, 2.0, 3.0]))))
     Interval(value=2.0, low=-0.484, high=4.484)
+    >>> Interval(*(round(end, 3) for end in mean_interval(torch.arange(40.0) ** 4 / 1e5)))
+    Interval(value=4.805, low=2.993, high=7.38)
     """
     mean = values.double().mean().item()
     if len(values) < 2:
@@ -51,8 +59,32 @@ def mean_interval(values: Tensor) -> Interval:
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
     error = values.double().std().item() / math.sqrt(len(values))
-    half = float(stdtrit(len(values) - 1, 0.975)) * error
-    return Interval(mean, mean - half, mean + half)
+    t = float(stdtrit(len(values) - 1, 0.975))
+    skewness = skewness_of_mean(values)
+    return Interval(
+        mean, mean - error * _straight(t, skewness), mean - error * _straight(-t, skewness)
+    )
+
+
+def _straight(t: float, skewness: float) -> float:
+    """T of a value of the transformed T in `mean_interval`."""
+    if abs(skewness) < 1e-9:
+        return t
+    return 3 / skewness * (float(np.cbrt(1 + skewness * (t - skewness / 6))) - 1)
+
+
+def skewness_of_mean(values: Tensor) -> float:
+    """That of the values over sqrt(n); 0 where all are equal.
+
+    Args:
+        values: (n,).
+    """
+    values = values.double()
+    spread = values.std(correction=0)
+    if spread == 0:
+        return 0.0
+    skewness = ((values - values.mean()) / spread).pow(3).mean()
+    return float(skewness) / math.sqrt(len(values))
 
 
 def median_interval(values: Tensor) -> Interval:

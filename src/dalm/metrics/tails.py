@@ -26,6 +26,8 @@ import math
 
 from torch import Tensor
 
+from dalm.metrics.intervals import skewness_of_mean
+
 FEWEST_ROWS = 25
 """Fewer rows say nothing of a tail."""
 TAIL = 0.2
@@ -86,20 +88,6 @@ def is_heavy(values: Tensor) -> bool:
     if len(values) < FEWEST_ROWS:
         return False
     return skewness_of_mean(values) > SKEWNESS or _is_power_law(values.double().sort().values)
-
-
-def skewness_of_mean(values: Tensor) -> float:
-    """That of the values over sqrt(n); 0 where all are equal.
-
-    Args:
-        values: (n,).
-    """
-    values = values.double()
-    spread = values.std(correction=0)
-    if spread == 0:
-        return 0.0
-    skewness = ((values - values.mean()) / spread).pow(3).mean()
-    return float(skewness) / math.sqrt(len(values))
 
 
 def _is_power_law(ordered: Tensor) -> bool:
