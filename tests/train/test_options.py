@@ -78,6 +78,14 @@ def test_a_budget_of_seconds_becomes_steps_and_can_be_repeated(tmp_path):
     assert weights(first) == weights(again)
 
 
+def test_a_plan_is_followed_by_its_own_recipe_too(tmp_path):
+    first = run_of("vae", tmp_path / "first", steps=20, lr=0.0123, batch_size=33, ema=0.5)
+    again = run_of("vae", tmp_path / "again", steps=None, plan=str(first.path))
+    assert weights(again) == weights(first)
+    other = run_of("vae", tmp_path / "other", steps=None, plan=str(first.path), lr=0.001)
+    assert weights(other) != weights(first)
+
+
 def test_even_a_budget_of_nothing_takes_a_step(tmp_path):
     run = run_of("vae", tmp_path / "run", steps=None, seconds=1e-6)
     assert run.meta["fit"]["steps"] == 1

@@ -10,8 +10,13 @@ from dalm.errors import DalmError
 from dalm.records import read_meta
 from dalm.train.options import FitOptions
 
-WAY = ("precision", "layout", "threads", "compile")
-"""How a run computed: options that decide its bits, whether they were said or found."""
+WAY = (
+    *("precision", "layout", "threads", "compile", "shards"),
+    *("batch_size", "lr", "weight_decay", "clip", "ema", "schedule"),
+)
+"""How a run computed and learned: options that decide its bits, whether they were said or found. A
+recipe may change from one dalm to the next.
+"""
 
 
 def followed_run(asked: FitOptions, model: Generative) -> dict[str, Any] | None:
@@ -47,7 +52,7 @@ def followed_run(asked: FitOptions, model: Generative) -> dict[str, Any] | None:
 
 
 def by_plan(asked: FitOptions, meta: dict[str, Any]) -> FitOptions:
-    """Options with the budget of a run that is followed, and its way to compute.
+    """Options with the budget of a run that is followed, and its way to compute and learn.
 
     Args:
         asked: what the user wants.

@@ -40,7 +40,7 @@ class FitOptions(Options, owner="fit"):
     )
     plan: str | None = option(
         "a run whose recorded plan is followed instead of a clock: as many steps or passes, by "
-        "the same threads, precision and layout, so the same call ends with the same bits",
+        "the same recipe, threads, precision and layout, so the same call ends with the same bits",
         default=None,
     )
     start_from: str | None = option(
