@@ -80,9 +80,10 @@ def test_a_budget_of_seconds_becomes_steps_and_can_be_repeated(tmp_path):
 
 def test_a_plan_is_followed_by_its_own_recipe_too(tmp_path):
     first = run_of("vae", tmp_path / "first", steps=20, lr=0.0123, batch_size=33, ema=0.5)
-    again = run_of("vae", tmp_path / "again", steps=None, plan=str(first.path))
+    follow = {"steps": None, "batch_size": None, "plan": str(first.path)}
+    again = run_of("vae", tmp_path / "again", **follow)
     assert weights(again) == weights(first)
-    other = run_of("vae", tmp_path / "other", steps=None, plan=str(first.path), lr=0.001)
+    other = run_of("vae", tmp_path / "other", lr=0.001, **follow)
     assert weights(other) != weights(first)
 
 

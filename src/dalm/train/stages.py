@@ -77,7 +77,8 @@ def adapt_stage(
     model.adapt(model.standard(rows.x), model.condition(rows.y))
     share = stage_share(options, family, index)
     if followed is not None:
-        share = share.replace(**_facts(followed, index, (*WAY, *COUNTS)))
+        way = [name for name in WAY if getattr(share, name) is None]
+        share = share.replace(**_facts(followed, index, (*way, *COUNTS)))
     filled = with_recipe(share, model, len(data.train))
     return reckon(family, data, filled, index, group) if filled.timed else Reckoning(filled)
 
