@@ -24,7 +24,9 @@ def turns(subjects, rounds):
 
 
 def drift(by):
-    return rng().normal(size=(2000, 4)) + by * np.linspace(0, 1, 2000)[:, None]
+    steady = np.zeros((2000, 4))
+    steady[:, 2] = by * np.linspace(0, 1, 2000)
+    return rng().normal(size=(2000, 4)) + steady
 
 
 def blocks():
@@ -40,9 +42,9 @@ def test_subjects_that_take_turns_are_told(subjects):
 
 def test_a_slow_drift_is_told_with_its_column():
     (said,) = order_matters(drift(3))
-    assert said.startswith("Column 0 rises steadily through the file (rank correlation")
+    assert said.startswith("Column 2 rises steadily through the file (rank correlation")
     (said,) = order_matters(-drift(3))
-    assert said.startswith("Column 0 falls")
+    assert said.startswith("Column 2 falls")
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "digits"])
@@ -57,6 +59,16 @@ def test_a_file_sorted_by_blocks_or_by_a_column_does_not_drift():
     assert order_matters(np.hstack([first, first + rng().normal(size=(1000, 1))])) == []
 
 
+def test_a_constant_column_hides_no_drift():
+    assert order_matters(np.hstack([drift(3), np.zeros((2000, 1))]))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_classes_that_alternate_are_no_turns(classes):
+    y = np.arange(600) % classes
+    assert order_matters(rng().normal(size=(600, 3)) + y[:, None], y) == []
+
+
 def test_classes_in_blocks_do_not_drift():
     y = np.repeat([0, 1, 2], 400)
     x = rng().normal(size=(1200, 2)) + 3 * y[:, None]
@@ -68,6 +80,19 @@ def test_rows_that_are_all_there_five_times_have_no_step():
     data = load_data(rng().permutation(x))
     assert not data.recorded
     assert "192 of 240 training rows (80%) are copies of other ones" in data.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        rng().integers(0, 60, (900, 1)) ** 3.0,
+        1 / (rng().integers(10, 300, (900, 1)) / 10),
+        (rng().normal(size=(300, 3)).round(1) ** 3)[rng().integers(0, 300, 900)],
+    ],
+    ids=["cubes", "1/price", "stations"],
+)
+def test_what_repeats_unevenly_is_recorded(x):
+    assert load_data(x).recorded
 
 
 def test_arrays_that_may_tell_groups_or_order_are_pointed_at(tmp_path):

@@ -145,6 +145,34 @@ def test_where_test_rows_come_later_only_copies_are_named(draw):
         assert found - {None} == ({flag} if flag else set())
 
 
+@pytest.mark.parametrize(("share", "train", "test"), [(0.02, 2000, 200), (0.1, 60, 1000)])
+def test_a_few_exact_copies_are_named_whichever_split_is_small(share, train, test):
+    rows = torch.randn(train + test, 8, generator=generator_of(1))
+    fresh = torch.randn(1000, 8, generator=generator_of(2))
+    fresh[: int(share * 1000)] = rows[torch.arange(int(share * 1000)) % train]
+    evidence = Evidence(Spec((8,)), rows[:train], rows[train:], fresh)
+    (score,) = COPIED.scores(evidence)
+    assert score.flag == "copies"
+
+
+def test_rows_of_few_values_at_other_sites_are_no_copies():
+    """A perfect model of training rows that repeat by chance, while test rows are of another site:
+    what equals a training row is as usual as for a training row.
+    """
+    draws = [torch.randint(0, 3, (2000, 6), generator=generator_of(k)) for k in (1, 2)]
+    other = torch.randint(0, 4, (500, 6), generator=generator_of(3)).clamp(min=1)
+    train, fresh = (rows.clamp(max=1) + rows // 2 for rows in draws)
+    evidence = Evidence(Spec((6,), levels=4), train.byte(), other.byte(), fresh.byte())
+    found = [score for measure in ALARMS for score in measure.scores(evidence)]
+    assert not [score.metric for score in found if score.flag == "copies"]
+
+
+def test_few_training_rows_and_many_others_are_judged():
+    rows = torch.randn(2030, 3, generator=generator_of(1))
+    evidence = Evidence(Spec((3,)), rows[:30], rows[30:], rows[:200])
+    assert MISSING.scores(evidence)[0].value is not None
+
+
 def test_a_class_of_wide_spread_is_not_missing():
     source = generator_of()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -22,7 +23,7 @@ from watchers import AtLook, Watcher
 
 from dalm.core import build, config
 from dalm.models import VAE, Gaussian
-from dalm.train import Run, fit
+from dalm.train import Run, fit, following
 
 ASKED = FIT | {"steps": 24, "checkpoint": 1e-9, "seed": 5}
 PRIORS = {
@@ -170,3 +171,15 @@ def test_the_seconds_of_all_stages_count(tmp_path, monkeypatch):
     first = max(line["seconds"] for line in log_of(tmp_path / "killed") if line["step"] <= 12)
     again = fitted(tmp_path / "killed", resume=True)
     assert again.meta["seconds"] > first
+
+
+def test_a_plan_is_followed_stage_by_stage(tmp_path, monkeypatch):
+    first = fit(coded(), MOONS, out=tmp_path / "first", **ASKED)
+    meta = copy.deepcopy(first.meta)
+    meta["stages"][0] |= {"lr": 0.03, "layout": "channels_last", "precision": "bfloat16"}
+    monkeypatch.setattr(following, "read_meta", lambda path: meta)
+    asked = ASKED | {"steps": None, "batch_size": None, "plan": str(first.path)}
+    again = fit(coded(), MOONS, out=tmp_path / "again", **asked)
+    for stage, noted in zip(again.meta["stages"], meta["stages"], strict=True):
+        for name in following.WAY:
+            assert stage.get(name) == noted.get(name), name

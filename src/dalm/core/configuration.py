@@ -4,7 +4,6 @@ configuration and weights alone.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Generative):
         return config(value)
     if isinstance(value, Spec):
-        return asdict(value) | {"shape": list(value.shape)}
+        return value.to_json()
     if is_integer(value):
         return int(value)
     return list(value) if isinstance(value, tuple) else value
@@ -61,9 +60,7 @@ def build(config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Gen
 
 def _rich(value: Any) -> Any:
     if isinstance(value, dict):
-        return (
-            build(value) if "family" in value else Spec(**value | {"shape": tuple(value["shape"])})
-        )
+        return build(value) if "family" in value else Spec.from_json(value)
     return tuple(value) if isinstance(value, list) else value
 
 

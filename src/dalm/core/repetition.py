@@ -44,17 +44,24 @@ def by_chance(once: NDArray[Any], counts: NDArray[Any]) -> bool:
     n = int(counts.sum())
     if expected_pairs(once, n) >= 1:
         return True
-    return n >= OFTEN * len(counts) and not _put_there(counts)
+    return n >= OFTEN * len(counts) and not put_there(counts)
 
 
-def _put_there(counts: NDArray[Any]) -> bool:
+def put_there(counts: NDArray[Any]) -> bool:
     """Whether counts vary far less than those of chance, which vary about as those of Poisson do:
     in files whose rows are all there five times.
+
+    Args:
+        counts: how often each distinct row is there, (M,).
+
+    >>> put_there(np.full(60, 5)), put_there(np.arange(2, 62))
+    (True, False)
     """
     from scipy.stats import chi2  # type: ignore[import-untyped]
 
     dispersion = ((counts - counts.mean()) ** 2).sum() / counts.mean()
-    return bool(chi2.cdf(dispersion, len(counts) - 1) < RARE)
+    far_less = counts.var() < counts.mean() / 2  # kinds that were never drawn are not counted
+    return bool(far_less and chi2.cdf(dispersion, len(counts) - 1) < RARE)
 
 
 def expected_pairs(once: NDArray[Any], n: int) -> float:

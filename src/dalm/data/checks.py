@@ -181,16 +181,17 @@ def nearest_rows(rows: Numbers, codes: NDArray[np.intp] | None = None) -> NDArra
     return nearest
 
 
-def spread(n: int) -> NDArray[np.intp]:
-    """At most `LOOKED_AT` places, spread evenly.
+def spread(n: int, most: int = LOOKED_AT) -> NDArray[np.intp]:
+    """Places, spread evenly.
 
     Args:
         n: of how many.
+        most: how many at most.
 
     >>> len(spread(9000))
     2000
     """
-    return np.arange(min(n, LOOKED_AT)) * n // min(n, LOOKED_AT)
+    return np.arange(min(n, most)) * n // min(n, most)
 
 
 def _whole(values: Numbers) -> bool:

@@ -14,6 +14,10 @@ NEAR = 2
 """Places in the file that count as near."""
 TURNS = 3
 """Fewest rows between two of one subject where subjects take turns."""
+DRIFTING_ROWS = 20_000
+"""Rows that are looked at for a drift."""
+MOST_COLUMNS = 300
+"""Of data that are looked at for a drift."""
 STEADY = 0.1
 """Least rank correlation with the place, in each third of the file, of a column that drifts."""
 
@@ -47,7 +51,7 @@ def order_matters(x: Array, labels: Array | None = None) -> list[str]:
 
 def _neighbours(x: Array, labels: Array | None) -> str:
     """How rows are like those near by in the file, in words; empty where they are not."""
-    rows = numbers(x[:LOOKED_AT])
+    rows = _varying(numbers(x[:LOOKED_AT]))
     monotone = _monotone(rows)
     rows = rows[:, ~monotone]
     if not rows.shape[1]:
@@ -60,7 +64,7 @@ def _neighbours(x: Array, labels: Array | None) -> str:
     return (
         ("" if monotone.any() else _like_the_next(rows, parts))
         or _near_in_file(rows, own)
-        or _in_turns(rows, once)
+        or _in_turns(rows, own)
     )
 
 
@@ -105,51 +109,71 @@ def _near_in_file(rows: Numbers, parts: list[NDArray[np.intp]]) -> str:
     )
 
 
-def _in_turns(rows: Numbers, once: NDArray[np.intp]) -> str:
+def _in_turns(rows: Numbers, parts: list[NDArray[np.intp]]) -> str:
     """Whether the nearest row is a multiple of some number of places away, as where subjects take
-    turns or seasons return.
+    turns or seasons return, and more often than rows of its class are.
     """
-    if len(once) < FEW:
+    total = sum(map(len, parts))
+    if total < FEW:
         return ""
-    once = np.sort(once)
-    away = np.abs(once[nearest_rows(rows[once])] - once)
+    away = np.concatenate([np.abs(part[nearest_rows(rows[part])] - part) for part in parts])
     turns = np.arange(TURNS, len(rows) // TURNS)
     shares = np.array([(away % turn == 0).mean() for turn in turns])
-    beyond = shares - 1 / turns
+    chances = np.array([sum(_at_turns(part, int(t)) for part in parts) / total for t in turns])
+    beyond = shares - chances
     if beyond.max() <= 0.25:
         return ""
     # A divisor of the turn has hardly more.
     best = np.flatnonzero(beyond > beyond.max() - 0.05)[-1]
     return (
         f"{shares[best]:.0%} of rows have their nearest row a multiple of {turns[best]} places "
-        f"away in the file, where chance gives {1 / turns[best]:.0%}"
+        f"away in the file, where chance gives {chances[best]:.0%}"
     )
+
+
+def _at_turns(places: NDArray[np.intp], turn: int) -> float:
+    """Of pairs of places, how many partners that are a multiple of a turn away one has, as a share
+    of all, summed over the places.
+    """
+    return float(np.square(np.bincount(places % turn)).sum() / len(places))
 
 
 def _drift(x: Array, labels: Array | None) -> str:
     """Whether a column rises, or falls, through every third of the file."""
-    from scipy.stats import spearmanr  # type: ignore[import-untyped]
-
-    places = spread(len(x))
+    places = spread(len(x), DRIFTING_ROWS)
+    if x[0].size > MOST_COLUMNS or len(places) < 3 * FEW:
+        return ""
     rows = numbers(x[places])
-    if _monotone(rows).any() or len(rows) < 3 * FEW:
+    if _monotone(_varying(rows)).any():
         return ""
     codes = _codes(labels, len(x))[places]
     for code in np.unique(codes):  # a file that is sorted by classes does not drift
         rows[codes == code] -= rows[codes == code].mean(0)
     thirds = np.array_split(np.arange(len(rows)), 3)
     least = max(STEADY, 4 / math.sqrt(len(thirds[0])))
-    for column, values in enumerate(rows.T):
-        if not all(np.ptp(values[third]) > 0 for third in thirds):
-            continue
-        found = [float(spearmanr(third, values[third]).statistic) for third in thirds]
-        if min(found) > least or max(found) < -least:
-            whole = float(spearmanr(places, values).statistic)
-            return (
-                f"Column {column} {'rises' if whole > 0 else 'falls'} steadily through the file "
-                f"(rank correlation with the place {whole:.2f})"
-            )
-    return ""
+    found = np.stack([_with_place(rows[third]) for third in thirds])
+    drifting = np.flatnonzero((found.min(0) > least) | (found.max(0) < -least))
+    if not len(drifting):
+        return ""
+    whole = _with_place(rows)
+    column = drifting[np.abs(whole[drifting]).argmax()]
+    return (
+        f"Column {column} {'rises' if whole[column] > 0 else 'falls'} steadily through the file "
+        f"(rank correlation with the place {whole[column]:.2f})"
+    )
+
+
+def _with_place(rows: Numbers) -> Numbers:
+    """Rank correlation of each column with the place, (D,); 0 where all values are equal."""
+    from scipy.stats import rankdata  # type: ignore[import-untyped]
+
+    ranks = numbers(rankdata(rows, axis=0))
+    return numbers(np.arange(len(rows)))[:, 0] @ ranks / len(rows)
+
+
+def _varying(rows: Numbers) -> Numbers:
+    """The columns that are not constant."""
+    return rows[:, np.ptp(rows, axis=0) > 0]
 
 
 def _monotone(rows: Numbers) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dalm.core.repetition import by_chance
+from dalm.core.repetition import by_chance, put_there
 from dalm.data.dataset import Array
 from dalm.data.levels import LATTICES, on_lattice
 
@@ -84,8 +84,9 @@ def _some(x: Array) -> Array:
     n = max(FEW, min(len(x), LOOKED_AT // x[0].size))
     some = x[np.arange(n) * len(x) // n]
     once, counts = np.unique(some, axis=0, return_counts=True)
-    # Rows that are there several times by accident say nothing of a step.
-    return some if len(once) == n or by_chance(once, counts) else once
+    # Rows that are all there equally often were put there, and say nothing of a step.
+    repeat = x[0].size > 1 and len(once) < n and not by_chance(once, counts)
+    return once if repeat and put_there(counts) else some
 
 
 def _mostly_repeat(values: Array) -> bool:

@@ -5,7 +5,7 @@
 (Abbott 1925). Where nearness has degrees each is asked for by itself, and the largest excess
 counts. An alarm is raised where at some degree the excess is at least what is laid down for it, and
 samples show it more often than the others by Fisher's exact test at 1 in 100,000 (Fisher 1935).
-Of several kinds of such rows all must be beaten, and s0 is the largest share that any has.
+Of several kinds of such rows the one with the largest share counts, of equal ones the largest.
 """
 
 from __future__ import annotations
@@ -55,18 +55,31 @@ def largest_excess(hits: Mapping[float, Hits], least: Mapping[float, float]) -> 
     >>> found.interval.value, found.alarm
     (1.0, True)
     """
-    usuals = {degree: max(map(share, others)) for degree, (_, *others) in hits.items()}
-    found = {degree: explained(share(own), usuals[degree]) for degree, (own, *_) in hits.items()}
+    pairs = {degree: (own, worst(others)) for degree, (own, *others) in hits.items()}
+    found = {degree: explained(share(own), share(usual)) for degree, (own, usual) in pairs.items()}
     guilty = [
         degree
-        for degree, (own, *others) in hits.items()
-        if found[degree] >= least[degree] and all(more_often(own, kind) < RARE for kind in others)
+        for degree, pair in pairs.items()
+        if found[degree] >= least[degree] and more_often(*pair) < RARE
     ]
     degree = max(guilty or hits, key=found.__getitem__)
-    own = hits[degree][0]
-    usual = usuals[degree]
+    own, others = pairs[degree]
+    usual = share(others)
     interval = Interval(*(explained(end, usual) for end in wilson_interval(own)))
     return Excess(interval, degree, share(own), usual, len(own), bool(guilty))
+
+
+def worst(kinds: Sequence[Tensor]) -> Tensor:
+    """The kind of rows with the largest share of true entries, of equal ones the largest.
+
+    Args:
+        kinds: booleans, (n,) each.
+
+    >>> import torch
+    >>> len(worst([torch.zeros(2).bool(), torch.zeros(9).bool()]))
+    9
+    """
+    return max(kinds, key=lambda kind: (share(kind), len(kind)))
 
 
 def explained(observed: float, usual: float) -> float:

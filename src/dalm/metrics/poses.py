@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from dalm.core import Spec
 from dalm.metrics.evidence import Evidence, random_rows
-from dalm.metrics.nearness import nearer, shared_kinds
+from dalm.metrics.nearness import nearer, shared_left_out
 
 POSED_ROWS = 400
 """Samples and held-out rows that are looked at in every pose."""
@@ -77,7 +77,7 @@ def posed_ratios(evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
         evidence: of images.
     """
     samples, train, heldout = evidence.plain_sets
-    train = train[evidence.once(shared_kinds)[0]]
+    train = train[evidence.once(shared_left_out)]
     fake, real, left_out = (
         random_rows(torch.arange(len(rows)), POSED_ROWS, evidence.seed)
         for rows in (samples, heldout, train)

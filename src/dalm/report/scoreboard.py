@@ -188,7 +188,7 @@ def _interval(row: Row, metric: str) -> str | None:
     if score.get("n"):
         parts.append(f"n = {words(score['n'])}")
     if score.get("unreliable"):
-        parts.append(f"the interval does not hold: {words(score['unreliable'])}")
+        parts.append(f"the interval may not hold: {words(score['unreliable'])}")
     if words(score.get("note")):
         parts.append(words(score["note"]))
     return "; ".join(parts) or None

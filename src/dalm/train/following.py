@@ -11,7 +11,7 @@ from dalm.records import read_meta
 from dalm.train.options import FitOptions
 
 WAY = (
-    *("precision", "layout", "threads", "compile", "shards"),
+    *("precision", "layout", "threads", "compile"),
     *("batch_size", "lr", "weight_decay", "clip", "ema", "schedule"),
 )
 """How a run computed and learned: options that decide its bits, whether they were said or found. A
@@ -68,5 +68,7 @@ def by_plan(asked: FitOptions, meta: dict[str, Any]) -> FitOptions:
         for name in WAY
         if fit.get(name) is not None and getattr(asked, name) is None
     }
+    if asked.shards is None and (fit.get("shards") or 1) > 1:  # one is as many as processes
+        way["shards"] = fit["shards"]
     both = {"passes": passes} if fit["steps"] and passes else {}
     return asked.replace(steps=max(1, steps), **looks, **way, **both)

@@ -19,7 +19,7 @@ from dalm.train.state import resolved_players
 
 COUNTS = ("steps", "validations", "snapshots")
 """What a plan says of how often."""
-STAGE_FACTS = (*COUNTS, "batch_size", "lr", *WAY)
+STAGE_FACTS = (*COUNTS, *WAY)
 """What a run notes of each of several stages; of a single one, `fit` says it."""
 
 
@@ -58,6 +58,7 @@ def adapt_stage(
     options: FitOptions,
     index: int,
     group: Group,
+    wanted: FitOptions,
     followed: Mapping[str, Any] | None = None,
 ) -> Reckoning:
     """Let a learner take units and scales from the data; returns its plan, with its steps.
@@ -68,6 +69,7 @@ def adapt_stage(
         options: of the whole fit.
         index: which of its stages.
         group: the processes that train together.
+        wanted: what the user asked for, which overrules a run that is followed.
         followed: the description of a run whose plan is followed.
     """
     stages = family.stages()
@@ -77,7 +79,7 @@ def adapt_stage(
     model.adapt(model.standard(rows.x), model.condition(rows.y))
     share = stage_share(options, family, index)
     if followed is not None:
-        way = [name for name in WAY if getattr(share, name) is None]
+        way = [name for name in WAY if getattr(wanted, name) is None]
         share = share.replace(**_facts(followed, index, (*way, *COUNTS)))
     filled = with_recipe(share, model, len(data.train))
     return reckon(family, data, filled, index, group) if filled.timed else Reckoning(filled)

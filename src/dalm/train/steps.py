@@ -49,7 +49,7 @@ class Steps:
         """Adapt the model to the data, and plan."""
         fit = self.fitting
         return adapt_stage(
-            fit.run.model, fit.data, fit.options, self.index, fit.group, fit.followed
+            fit.run.model, fit.data, fit.options, self.index, fit.group, fit.wanted, fit.followed
         )
 
     def begin(self, found: Reckoning) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import asdict
 from pathlib import Path
 
 import dalm
@@ -38,7 +37,7 @@ def new_board(data: Data, training: FitOptions, conditional: bool) -> Json:
         "format": FORMAT,
         "dalm": dalm.__version__,
         "data": data.name,
-        "spec": asdict(data.spec) | {"shape": list(data.spec.shape)},
+        "spec": data.spec.to_json(),
         "fingerprint": data.fingerprint,
         "seed": training.seed,
         "conditional": conditional,

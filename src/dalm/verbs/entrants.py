@@ -41,10 +41,11 @@ whether alarms work on these data.
 """
 
 
-def _several(names: Sequence[str]) -> Iterator[str]:
+def _several(names: str | Sequence[str]) -> Iterator[str]:
     """Names one by one, of which some come with commas between them."""
-    for name in names:
-        yield from name.split(",") if isinstance(name, str) else [name]
+    for name in [names] if isinstance(names, str) else names:
+        parts = name.split(",") if isinstance(name, str) else [name]
+        yield from (part.strip() if isinstance(part, str) else part for part in parts if part)
 
 
 def competitors(names: Sequence[str] | None) -> list[Entrant]:
@@ -53,7 +54,7 @@ def competitors(names: Sequence[str] | None) -> list[Entrant]:
     Args:
         names: of families, several in one with commas between them; none for all.
 
-    >>> [entrant.name for entrant in competitors(["vae,kde", "vae"])]
+    >>> [entrant.name for entrant in competitors(["vae, kde,", "vae"])]
     ['vae', 'kde']
     """
     families = [family_of(name) for name in _several(names)] if names else FAMILIES

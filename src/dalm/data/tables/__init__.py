@@ -1,0 +1,1 @@
+"""Tables: files of rows as cells, cells as codes, and what each column is."""
