@@ -34,17 +34,17 @@ def marked(name: str, n: int, power: int = 2) -> float:
 @pytest.mark.parametrize("name", ["normal", "exponential", "laplace", "uniform"])
 @pytest.mark.parametrize("power", [1, 2])
 def test_intervals_that_hold_are_not_doubted(name, power):
-    """At most 2 % are marked, and up to 17 % of squares of exponential and Laplace variables, the
-    heaviest whose interval holds.
+    """Of 1,000 rows at most 5 % are marked; 200 draws have more than 10 % once in 700 seeds. Of 200
+    rows skewness adds some, such as 10.5 % of squares of exponential variables.
     """
     heaviest = power == 2 and name in ("exponential", "laplace")
-    assert marked(name, 200, power) <= (0.25 if heaviest else 0.06)
-    assert marked(name, 1000, power) <= (0.25 if heaviest else 0.06)
+    assert marked(name, 200, power) <= (0.15 if heaviest else 0.1)
+    assert marked(name, 1000, power) <= 0.1
 
 
 @pytest.mark.parametrize(("name", "n", "least"), [("t3", 1000, 0.7), ("t2", 500, 0.8)])
 def test_intervals_of_heavy_tails_are_doubted(name, n, least):
-    """90 and 96 % are marked, SE 2 %."""
+    """86 and 92 % are marked, SE 2 %."""
     assert marked(name, n) >= least
 
 
