@@ -93,7 +93,7 @@ def reader(column: Column) -> Callable[[str], int | None]:
         step = int(column.step)
         origin = int(column.origin)
         return lambda text: _on_step(seconds_of(text, column.spelling), origin, step)
-    places = _places(column.step)
+    places = _places(column)
     step = int(Decimal(column.step).scaleb(places))
     origin = int(Decimal(column.origin).scaleb(places))
     return lambda text: _on_step(_scaled(text, column.spelling, places), origin, step)
@@ -112,7 +112,7 @@ def writer(column: Column) -> Callable[[int], str]:
         origin = int(column.origin)
         step = int(column.step)
         return lambda code: _written(origin + step * code, column.spelling)
-    places = _places(column.step)
+    places = _places(column)
     start = Decimal(column.origin)
     width = Decimal(column.step)
     return lambda code: spelled(int((start + width * code).scaleb(places)), places, column.spelling)
@@ -168,9 +168,12 @@ def _scaled(text: str, spelling: str, places: int) -> int | None:
     return value if spelled(value, places, spelling) == text else None
 
 
-def _places(step: str) -> int:
-    """Decimals of a step."""
-    return max(0, -int(Decimal(step).as_tuple().exponent))
+def _places(column: Column) -> int:
+    """Decimals that its numbers may be written with."""
+    own = int(column.spelling) if column.spelling.isdigit() else column.spelling == "point"
+    return max(
+        own, *(-int(Decimal(one).as_tuple().exponent) for one in (column.origin, column.step))
+    )
 
 
 def _written(seconds: int, form: str) -> str:
