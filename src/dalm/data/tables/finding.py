@@ -22,6 +22,8 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none",
 """Spellings that mean no value where they stand among numbers or times."""
 FITTING = 0.995
 """Of cells with a value, how many a kind must hold."""
+SURE = 10
+"""Different values that share a step by chance in about one of 500 cases."""
 MOST_CATEGORIES = 2000
 BINS = 256
 """Bins of a number, about."""
@@ -62,7 +64,7 @@ def find_column(cells: Cells, kind: str | None = None) -> Column:
     >>> prices = Counter({"0.10": 3, "0.25": 2, "": 1})
     >>> found = find_column(Cells("price", prices, prices))
     >>> found.kind, found.step, found.spelling, found.missing
-    ('number', '0.15', '2', ('',))
+    ('number', '0.01', '2', ('',))
     """
     found = None
     if kind in (None, "time"):
@@ -134,8 +136,7 @@ def _number(cells: Cells) -> Column | None:
     }
     if not _enough(valued, fitting):
         return None
-    origin, step = common_step(fitting.values())
-    origin = 0 if origin % step == 0 else origin
+    origin, step = _grid(fitting.values(), 1)
     plain = Column(
         cells.name,
         "number",
@@ -189,18 +190,38 @@ def _time(cells: Cells) -> Column | None:
             continue
         read = {cell: at for cell in valued if (at := seconds_of(cell, form)) is not None}
         if _enough(valued, read):
-            origin, step = common_step(read.values())
+            origin, step = _grid(read.values(), _unit(form))
             plain = Column(
                 cells.name,
                 "time",
                 missing=_missing(cells),
-                origin=str(origin % step),
+                origin=str(origin),
                 step=str(step),
                 spelling=form,
                 edges=(0, 1),
             )
             return _with_edges(plain, cells)
     return None
+
+
+def _grid(values: Collection[int], unit: int) -> tuple[int, int]:
+    """Origin and step of whole numbers; of a few values, which share some step by chance, the unit.
+
+    Args:
+        values: all of them.
+        unit: the smallest step that the spelling can say.
+    """
+    if len(set(values)) < SURE:
+        return min(values) % unit, unit
+    least, step = common_step(values)
+    return least % step, step
+
+
+def _unit(form: str) -> int:
+    """Seconds that a format of times can tell apart."""
+    if "%S" in form:
+        return 1
+    return 60 if "%M" in form else 86_400
 
 
 def _enough(valued: Counter[str], fitting: Collection[str]) -> bool:

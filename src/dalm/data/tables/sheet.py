@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -226,19 +227,17 @@ def _rows(file: BinaryIO, dialect: Dialect, odd: Oddities) -> Iterator[tuple[int
 def _lines(file: BinaryIO, dialect: Dialect, name: str) -> Iterator[str]:
     """Lines with what ends them."""
     end = "\r" if dialect.newline == "\r" else "\n"
-    text = io.TextIOWrapper(file, dialect.encoding, newline=end)
-    line = 0
-    while True:
-        line += 1
-        try:
-            part = text.readline(MOST_CHARACTERS + 1)
-        except UnicodeDecodeError as error:
-            raise _undecodable(Path(name), line, dialect, error) from None
-        if not part:
-            return
-        if "\0" in part:
-            raise DalmError(f"{name}, line {line}: a NUL, so it is no text of rows")
-        yield part
+    with io.TextIOWrapper(file, dialect.encoding, newline=end) as text:
+        for line in itertools.count(1):
+            try:
+                part = text.readline(MOST_CHARACTERS + 1)
+            except UnicodeDecodeError as error:
+                raise _undecodable(Path(name), line, dialect, error) from None
+            if not part:
+                return
+            if "\0" in part:
+                raise DalmError(f"{name}, line {line}: a NUL, so it is no text of rows")
+            yield part
 
 
 def _without_end(row: str) -> tuple[str, str]:
