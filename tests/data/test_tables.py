@@ -15,9 +15,10 @@ import torch
 from dalm.core.columns import Column
 from dalm.data.tables.cells import quote, quoting_of, unquote
 from dalm.data.tables.coding import from_symbols, to_symbols
+from dalm.data.tables.counted import Cells, count_cells
 from dalm.data.tables.dialect import Dialect
 from dalm.data.tables.escapes import delta, escaped, undelta, unescaped
-from dalm.data.tables.finding import Cells, count_cells, find_column, said
+from dalm.data.tables.finding import find_column, said
 from dalm.data.tables.sheet import MOST_CHARACTERS, Oddities, open_sheet, write_sheet
 from dalm.errors import DalmError
 

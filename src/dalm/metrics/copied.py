@@ -17,8 +17,9 @@ from torch import Tensor
 
 from dalm.metrics.evidence import Evidence
 from dalm.metrics.excess import Hits, largest_excess
+from dalm.metrics.left_out import shared_kinds
 from dalm.metrics.measure import Measure
-from dalm.metrics.nearness import shared_kinds, shared_nearness
+from dalm.metrics.nearness import shared_nearness
 from dalm.metrics.poses import has_poses, posed_ratios
 from dalm.records.score import Score
 

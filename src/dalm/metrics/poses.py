@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from dalm.core import Spec
 from dalm.metrics.evidence import Evidence, random_rows
-from dalm.metrics.nearness import nearer, shared_left_out
+from dalm.metrics.left_out import shared_left_out
+from dalm.metrics.nearness import nearer
 
 POSED_ROWS = 400
 """Samples and held-out rows that are looked at in every pose."""

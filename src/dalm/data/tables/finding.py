@@ -6,52 +6,13 @@ needs to fit nearly all cells, and a column that fits none stays a category, a k
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
-from dalm.core.columns import PAIR, Column
+from dalm.core.columns import Column
 from dalm.data.tables.cells import is_number
-from dalm.data.tables.spelling import TIMES, common_step, decimals_of, reader, seconds_of, spelled
+from dalm.data.tables.counted import Cells
+from dalm.data.tables.grids import number_of, time_of
+from dalm.data.tables.spelling import reader
 
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "?", "-", ".")
-"""Spellings that mean no value where they stand among numbers or times."""
-FITTING = 0.995
-"""Of cells with a value, how many a kind must hold."""
-SURE = 10
-"""Different values that share a step by chance in about one of 500 cases."""
 MOST_CATEGORIES = 2000
-BINS = 256
-"""Bins of a number, about."""
-WIDEST = 256
-"""Places in a bin."""
-RANGE = WIDEST * 64
-"""Above it, the last two digits are looked at by themselves."""
-
-
-class Cells(NamedTuple):
-    """The cells of a column.
-
-    Args:
-        name: of the column.
-        all: how often each value is there.
-        train: the same of training rows, from which values and edges are taken.
-        first: some values in the order of the file.
-    """
-
-    name: str
-    all: Counter[str]
-    train: Counter[str]
-    first: tuple[str, ...] = ()
-
-    @property
-    def valued(self) -> Counter[str]:
-        """Those that are no spelling of no value."""
-        return Counter({cell: n for cell, n in self.all.items() if cell not in MISSING})
 
 
 def find_column(cells: Cells, kind: str | None = None) -> Column:
@@ -61,6 +22,7 @@ def find_column(cells: Cells, kind: str | None = None) -> Column:
         cells: of the column.
         kind: if it is known.
 
+    >>> from collections import Counter
     >>> prices = Counter({"0.10": 3, "0.25": 2, "": 1})
     >>> found = find_column(Cells("price", prices, prices))
     >>> found.kind, found.step, found.spelling, found.missing
@@ -68,9 +30,9 @@ def find_column(cells: Cells, kind: str | None = None) -> Column:
     """
     found = None
     if kind in (None, "time"):
-        found = _time(cells)
+        found = time_of(cells)
     if found is None and kind in (None, "number"):
-        found = _number(cells)
+        found = number_of(cells)
     if found is not None and (kind or not (_names_rows(cells, found) or _is_list(cells, found))):
         return found
     return _named(cells, kind)
@@ -119,176 +81,6 @@ def _names_rows(cells: Cells, column: Column) -> bool:
     return column.step == "1" and max(codes) - min(codes) == total - 1
 
 
-# Numbers and times
-
-
-def _number(cells: Cells) -> Column | None:
-    """A column of numbers, if nearly all cells are such."""
-    valued = cells.valued
-    read = {cell: found for cell in valued if (found := decimals_of(cell))}
-    if not _enough(valued, read):
-        return None
-    spelling, places = max(_spellings(valued, read), key=lambda pair: _fitting(valued, read, *pair))
-    fitting = {
-        cell: value * 10 ** (places - own)
-        for cell, (value, own) in read.items()
-        if own <= places and spelled(value * 10 ** (places - own), places, spelling) == cell
-    }
-    if not _enough(valued, fitting):
-        return None
-    origin, step = _grid(fitting.values(), 1)
-    plain = Column(
-        cells.name,
-        "number",
-        missing=_missing(cells),
-        origin=spelled(origin, places, "short"),
-        step=spelled(step, places, "short"),
-        spelling=spelling,
-        edges=(0, 1),
-    )
-    return _with_edges(plain, cells)
-
-
-def _spellings(valued: Counter[str], read: dict[str, tuple[int, int]]) -> Iterator[tuple[str, int]]:
-    """Spellings that may suit, with the decimals of the coarsest grid that holds nearly all."""
-    decimals = Counter[int]()
-    for cell, (_, own) in read.items():
-        decimals[own] += valued[cell]
-    for places in decimals:
-        if places:
-            yield str(places), places
-    total = sum(decimals.values())
-    places = next(p for p in sorted(decimals) if _up_to(decimals, p) >= FITTING * total)
-    yield "short", places
-    if places:
-        yield "point", places
-
-
-def _up_to(decimals: Counter[int], places: int) -> int:
-    return sum(count for own, count in decimals.items() if own <= places)
-
-
-def _fitting(
-    valued: Counter[str], read: dict[str, tuple[int, int]], spelling: str, places: int
-) -> int:
-    """How many cells a spelling writes."""
-    return sum(
-        valued[cell]
-        for cell, (value, own) in read.items()
-        if own <= places and spelled(value * 10 ** (places - own), places, spelling) == cell
-    )
-
-
-def _time(cells: Cells) -> Column | None:
-    """A column of times, if nearly all cells are such."""
-    valued = cells.valued
-    some = next(iter(valued), "")
-    if sum(not mark.isdigit() for mark in some) < 1 or decimals_of(some):
-        return None
-    for form in TIMES:
-        if seconds_of(some, form) is None and len(valued) > 200:
-            continue
-        read = {cell: at for cell in valued if (at := seconds_of(cell, form)) is not None}
-        if _enough(valued, read):
-            origin, step = _grid(read.values(), _unit(form))
-            plain = Column(
-                cells.name,
-                "time",
-                missing=_missing(cells),
-                origin=str(origin),
-                step=str(step),
-                spelling=form,
-                edges=(0, 1),
-            )
-            return _with_edges(plain, cells)
-    return None
-
-
-def _grid(values: Collection[int], unit: int) -> tuple[int, int]:
-    """Origin and step of whole numbers; of a few values, which share some step by chance, the unit.
-
-    Args:
-        values: all of them.
-        unit: the smallest step that the spelling can say.
-    """
-    if len(set(values)) < SURE:
-        return min(values) % unit, unit
-    least, step = common_step(values)
-    return least % step, step
-
-
-def _unit(form: str) -> int:
-    """Seconds that a format of times can tell apart."""
-    if "%S" in form:
-        return 1
-    return 60 if "%M" in form else 86_400
-
-
-def _enough(valued: Counter[str], fitting: Collection[str]) -> bool:
-    total = sum(valued.values())
-    return total > 0 and sum(valued[cell] for cell in fitting) >= FITTING * total
-
-
-def _missing(cells: Cells) -> tuple[str, ...]:
-    return tuple(spelling for spelling in MISSING if cells.all[spelling])
-
-
-def _with_edges(column: Column, cells: Cells) -> Column:
-    """The column with bins of about as many training rows each, frequent values alone."""
-    read = reader(column)
-    found = {cell: code for cell in cells.train if (code := read(cell)) is not None}
-    if not found:
-        found = {cell: code for cell in cells.all if (code := read(cell)) is not None}
-    codes = np.array(list(found.values()))
-    counts = np.array([cells.train[cell] for cell in found])
-    span = int(codes.max()) - int(codes.min())
-    pairs = 0
-    while span // PAIR**pairs > RANGE:
-        pairs += 1
-    return replace(column, pairs=pairs, edges=edges_of(codes // PAIR**pairs, counts))
-
-
-def edges_of(values: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[int, ...]:
-    """Where bins begin, and the end of the last one: each holds about as many rows, what is
-    frequent is alone, and none is wider than `WIDEST`.
-
-    Args:
-        values: whole numbers, (M,), perhaps several times.
-        counts: how many rows have each, (M,).
-
-    >>> edges_of(np.array([5, 0, 1]), np.array([9, 1, 1]))
-    (0, 1, 5, 6)
-    """
-    values, place = np.unique(values, return_inverse=True)
-    counts = np.bincount(place, weights=counts).astype(np.int64)
-    begins = set(values.tolist()) if len(values) <= BINS else _even(values, counts)
-    end = int(values[-1]) + 1
-    edges = sorted(begins)
-    whole = [
-        cut
-        for low, high in zip(edges, [*edges[1:], end], strict=True)
-        for cut in range(low, high, WIDEST)
-    ]
-    return (*whole, end)
-
-
-def _even(values: NDArray[np.int64], counts: NDArray[np.int64]) -> set[int]:
-    """Beginnings of bins of about as many rows each; a value that fills one is alone."""
-    most = counts.sum() / BINS
-    begins = {int(values[0])}
-    held = 0.0
-    for value, count in zip(values, counts, strict=True):
-        if count >= most:
-            begins |= {int(value), int(value) + 1}
-            held = 0.0
-        elif held + count > most:
-            begins.add(int(value))
-            held = count
-        else:
-            held += count
-    return {begin for begin in begins if begin <= values[-1]}
-
-
 def said(column: Column, cells: Cells) -> str:
     """What a column was taken for, with three examples.
 
@@ -296,6 +88,7 @@ def said(column: Column, cells: Cells) -> str:
         column: as it was found.
         cells: of it.
 
+    >>> from collections import Counter
     >>> sexes = Counter({"f": 4, "m": 5})
     >>> cells = Cells("sex", sexes, sexes, ("m", "f"))
     >>> said(find_column(cells), cells)
@@ -312,18 +105,3 @@ def said(column: Column, cells: Cells) -> str:
     missing = [f"{spelling!r} {cells.all[spelling]:,} times" for spelling in column.missing]
     none = f"; no value: {', '.join(missing)}" if missing else ""
     return f"{column.name}: {what}, such as {examples}{none}"
-
-
-def count_cells(name: str, rows: Sequence[str], is_train: NDArray[np.bool_]) -> Cells:
-    """The cells of a column, counted.
-
-    Args:
-        name: of the column.
-        rows: values in the order of the file.
-        is_train: which of them are training rows.
-
-    >>> count_cells("n", ["1", "2", "1"], np.array([True, False, True])).train
-    Counter({'1': 2})
-    """
-    train = Counter(cell for cell, own in zip(rows, is_train, strict=True) if own)
-    return Cells(name, Counter(rows), train, tuple(dict.fromkeys(rows[:200]))[:3])
