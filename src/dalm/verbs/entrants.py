@@ -44,8 +44,10 @@ whether alarms work on these data.
 def _several(names: str | Sequence[str]) -> Iterator[str]:
     """Names one by one, of which some come with commas between them."""
     for name in [names] if isinstance(names, str) else names:
-        parts = name.split(",") if isinstance(name, str) else [name]
-        yield from (part.strip() if isinstance(part, str) else part for part in parts if part)
+        if isinstance(name, str):
+            yield from (part.strip() for part in name.split(",") if part.strip())
+        else:
+            yield name
 
 
 def competitors(names: Sequence[str] | None) -> list[Entrant]:
