@@ -14,6 +14,8 @@ NEAR = 2
 """Places in the file that count as near."""
 TURNS = 3
 """Fewest rows between two of one subject where subjects take turns."""
+Places = list[NDArray[np.intp]]
+"""Of each class, places in the file, or rows among its own."""
 DRIFTING_ROWS = 20_000
 """Rows that are looked at for a drift."""
 MOST_COLUMNS = 300
@@ -61,11 +63,12 @@ def _neighbours(x: Array, labels: Array | None) -> str:
     once = np.unique(rows, axis=0, return_index=True)[1]
     own = [np.intersect1d(part, once) for part in parts]
     own = [part for part in own if len(part) > 2 * NEAR + 1]
-    return (
-        ("" if monotone.any() else _like_the_next(rows, parts))
-        or _near_in_file(rows, own)
-        or _in_turns(rows, own)
-    )
+    if not monotone.any() and (how := _like_the_next(rows, parts)):
+        return how
+    if sum(map(len, own)) < FEW:
+        return ""
+    nearest = [nearest_rows(rows[part]) for part in own]
+    return _near_in_file(nearest) or _in_turns(own, nearest)
 
 
 def _like_the_next(rows: Numbers, parts: list[NDArray[np.intp]]) -> str:
@@ -93,14 +96,11 @@ def _nearer(rows: Numbers, lag: int) -> Numbers:
     return (next_one < later) + (next_one == later) / 2
 
 
-def _near_in_file(rows: Numbers, parts: list[NDArray[np.intp]]) -> str:
+def _near_in_file(nearest: Places) -> str:
     """Whether the nearest row is near in the file."""
-    total = sum(map(len, parts))
-    if total < FEW:
-        return ""
-    near = [np.abs(nearest_rows(rows[part]) - np.arange(len(part))) <= NEAR for part in parts]
-    share = np.concatenate(near).mean()
-    chance = 2 * NEAR * len(parts) / total
+    near = np.concatenate([np.abs(row - np.arange(len(row))) <= NEAR for row in nearest])
+    share = near.mean()
+    chance = 2 * NEAR * len(nearest) / len(near)
     if share <= 0.2 + 3 * chance:
         return ""
     return (
@@ -109,15 +109,15 @@ def _near_in_file(rows: Numbers, parts: list[NDArray[np.intp]]) -> str:
     )
 
 
-def _in_turns(rows: Numbers, parts: list[NDArray[np.intp]]) -> str:
+def _in_turns(parts: Places, nearest: Places) -> str:
     """Whether the nearest row is a multiple of some number of places away, as where subjects take
     turns or seasons return, and more often than rows of its class are.
     """
-    total = sum(map(len, parts))
-    if total < FEW:
-        return ""
-    away = np.concatenate([np.abs(part[nearest_rows(rows[part])] - part) for part in parts])
-    turns = np.arange(TURNS, len(rows) // TURNS)
+    pairs = zip(parts, nearest, strict=True)
+    away = np.concatenate([np.abs(part[row] - part) for part, row in pairs])
+    total = len(away)
+    last = max(int(part[-1]) for part in parts)
+    turns = np.arange(TURNS, max(last // TURNS, TURNS + 1))
     shares = np.array([(away % turn == 0).mean() for turn in turns])
     chances = np.array([sum(_at_turns(part, int(t)) for part in parts) / total for t in turns])
     beyond = shares - chances
