@@ -182,6 +182,12 @@ def test_a_kind_that_is_known_is_taken():
     assert found("1", "2", kind="text").kind == "text"
 
 
+def test_a_kind_that_does_not_fit_is_refused():
+    cells = count_cells("c", ["a", "b"], np.array([True, True]))
+    with pytest.raises(DalmError, match=r"'c' is to be a number, and too few .*: 'a', 'b'"):
+        find_column(cells, "number")
+
+
 def test_a_column_is_said_with_examples():
     cells = count_cells("age", ["3", "?", "41"], np.array([True, True, False]))
     words = "age: number in steps of 1, such as 3, ?, 41; no value: '?' 1 times"

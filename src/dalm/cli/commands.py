@@ -210,10 +210,11 @@ def _refuse_foreign(command: Command, family: Any, groups: Groups, arguments: li
     from dalm.data.reading import few
 
     known = {*command.own, *command.extra, *(name for group in groups.values() for name in group)}
-    for word in arguments:
-        name = word.partition("=")[0].removeprefix("--").removeprefix("model.").replace("-", "_")
+    flags = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    for given in flags:
+        name = given.removeprefix("--").removeprefix("model.").replace("-", "_")
         having = [other for other, kind in families.items() if name in options_of("model", kind)]
-        if word.startswith("--") and name not in known and having:
+        if name not in known and having:
             verb = "has" if len(having) == 1 else "have"
             raise DalmError(
                 f"{family.family} has no option {name}, as {few(having)} {verb}; its own are "

@@ -6,21 +6,25 @@ needs to fit nearly all cells, and a column that fits none stays a category, a k
 
 from __future__ import annotations
 
-from dalm.core.columns import Column
+from dalm.core.columns import Column, Kind
 from dalm.data.tables.cells import is_number
 from dalm.data.tables.counted import Cells
 from dalm.data.tables.grids import number_of, time_of
 from dalm.data.tables.spelling import reader
+from dalm.errors import DalmError
 
 MOST_CATEGORIES = 2000
 
 
-def find_column(cells: Cells, kind: str | None = None) -> Column:
+def find_column(cells: Cells, kind: Kind | None = None) -> Column:
     """What a column is.
 
     Args:
         cells: of the column.
         kind: if it is known.
+
+    Raises:
+        DalmError: too few of its cells are of that kind.
 
     >>> from collections import Counter
     >>> prices = Counter({"0.10": 3, "0.25": 2, "": 1})
@@ -35,10 +39,16 @@ def find_column(cells: Cells, kind: str | None = None) -> Column:
         found = number_of(cells)
     if found is not None and (kind or not (_names_rows(cells, found) or _is_list(cells, found))):
         return found
+    if kind in ("number", "time"):
+        examples = ", ".join(map(repr, cells.first))
+        raise DalmError(
+            f"column {cells.name!r} is to be a {kind}, and too few of its cells are such: "
+            f"{examples}"
+        )
     return _named(cells, kind)
 
 
-def _named(cells: Cells, kind: str | None) -> Column:
+def _named(cells: Cells, kind: Kind | None) -> Column:
     """A key, a category or a text."""
     total = sum(cells.all.values())
     distinct = len(cells.all)

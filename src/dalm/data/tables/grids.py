@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from dalm.data.tables.spelling import TIMES, common_step, decimals_of, reader, s
 
 FITTING = 0.995
 """Of cells with a value, how many a kind must hold."""
+FIRST = 20
+"""Cells by which formats of times are chosen that are worth a try."""
 SURE = 10
 """Different values that share a step by chance in about one of 500 cases."""
 BINS = 256
@@ -35,12 +38,10 @@ def number_of(cells: Cells) -> Column | None:
     read = {cell: found for cell in valued if (found := decimals_of(cell))}
     if not _enough(valued, read):
         return None
-    spelling, places = max(_spellings(valued, read), key=lambda pair: _fitting(valued, read, *pair))
-    fitting = {
-        cell: value * 10 ** (places - own)
-        for cell, (value, own) in read.items()
-        if own <= places and spelled(value * 10 ** (places - own), places, spelling) == cell
-    }
+    spelling, places = max(
+        _spellings(valued, read), key=lambda pair: _count(valued, _written(read, *pair))
+    )
+    fitting = _written(read, spelling, places)
     if not _enough(valued, fitting):
         return None
     origin, step = _grid(fitting.values(), 1)
@@ -75,15 +76,12 @@ def _up_to(decimals: Counter[int], places: int) -> int:
     return sum(count for own, count in decimals.items() if own <= places)
 
 
-def _fitting(
-    valued: Counter[str], read: dict[str, tuple[int, int]], spelling: str, places: int
-) -> int:
-    """How many cells a spelling writes."""
-    return sum(
-        valued[cell]
-        for cell, (value, own) in read.items()
-        if own <= places and spelled(value * 10 ** (places - own), places, spelling) == cell
-    )
+def _written(read: dict[str, tuple[int, int]], spelling: str, places: int) -> dict[str, int]:
+    """The cells that a spelling writes, as whole numbers of 10^-places."""
+    scaled = {
+        cell: value * 10 ** (places - own) for cell, (value, own) in read.items() if own <= places
+    }
+    return {cell: n for cell, n in scaled.items() if spelled(n, places, spelling) == cell}
 
 
 def time_of(cells: Cells) -> Column | None:
@@ -93,11 +91,11 @@ def time_of(cells: Cells) -> Column | None:
         cells: of the column.
     """
     valued = cells.valued
-    some = next(iter(valued), "")
-    if sum(not mark.isdigit() for mark in some) < 1 or decimals_of(some):
+    first = list(islice(valued, FIRST))
+    if all(cell.isdigit() or decimals_of(cell) for cell in first):
         return None
     for form in TIMES:
-        if seconds_of(some, form) is None and len(valued) > 200:
+        if all(seconds_of(cell, form) is None for cell in first):
             continue
         read = {cell: at for cell in valued if (at := seconds_of(cell, form)) is not None}
         if _enough(valued, read):
@@ -137,7 +135,12 @@ def _unit(form: str) -> int:
 
 def _enough(valued: Counter[str], fitting: Collection[str]) -> bool:
     total = sum(valued.values())
-    return total > 0 and sum(valued[cell] for cell in fitting) >= FITTING * total
+    return total > 0 and _count(valued, fitting) >= FITTING * total
+
+
+def _count(valued: Counter[str], cells: Collection[str]) -> int:
+    """How many rows hold one of these cells."""
+    return sum(valued[cell] for cell in cells)
 
 
 def _missing(cells: Cells) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from dalm.data.tables.cells import is_open, split_row, unquote
 from dalm.data.tables.dialect import (
@@ -69,19 +70,18 @@ class Sheet:
         """
         odd = odd or Oddities()
         rows: list[list[str]] = []
-        with _opened(self.path) as file:
-            for number, (line, cells) in enumerate(_rows(file, self.dialect, odd)):
-                if len(cells) != self.width:
-                    raise DalmError(
-                        f"{self.path.name}, line {line}: {len(cells):,} cells, where the first row "
-                        f"has {self.width:,}; a cell that holds {self.dialect.separator!r} stands "
-                        "in double quotes"
-                    )
-                if number or not self.dialect.header:
-                    rows.append(cells)
-                if len(rows) == BLOCK_ROWS:
-                    yield rows
-                    rows = []
+        for number, (line, cells) in enumerate(_rows(self.path, self.dialect, odd)):
+            if len(cells) != self.width:
+                raise DalmError(
+                    f"{self.path.name}, line {line}: {len(cells):,} cells, where the first row has "
+                    f"{self.width:,}; a cell that holds {self.dialect.separator!r} stands in "
+                    "double quotes"
+                )
+            if number or not self.dialect.header:
+                rows.append(cells)
+            if len(rows) == BLOCK_ROWS:
+                yield rows
+                rows = []
         if rows:
             yield rows
 
@@ -138,7 +138,6 @@ def write_sheet(
     for row, end in odd.blank:
         blank[row] = blank.get(row, "") + end
     file.write(dialect.bom)
-    number = 0
     for number, cells in enumerate(rows):
         end = odd.newlines.get(number, dialect.newline)
         text = blank.pop(number, "") + dialect.separator.join(cells) + end
@@ -146,29 +145,26 @@ def write_sheet(
     file.write("".join(blank[row] for row in sorted(blank)).encode(dialect.encoding))
 
 
-def _opened(path: Path) -> BinaryIO:
-    file = path.open("rb")
-    if file.read(2) == b"\x1f\x8b":
-        file.close()
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    file.seek(0)
-    return file
+def _opened(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        is_zipped = file.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path) if is_zipped else path.open("rb"))
 
 
 def _beginning(path: Path, start: bytes, dialect: Dialect) -> str:
     """The text of the first bytes, which may end inside a character."""
-    if b"\0" in start and not dialect.encoding.startswith("utf-16"):
-        line = start[: start.index(b"\0")].count(b"\n") + 1
-        raise DalmError(f"{path.name}, line {line}: a NUL, so it is no text of rows")
-    whole = len(start) - len(start) % 2 if dialect.encoding.startswith("utf-16") else len(start)
+    decoder = codecs.getincrementaldecoder(dialect.encoding)()
     try:
-        return io.IncrementalNewlineDecoder(None, translate=False).decode(
-            start[:whole].decode(dialect.encoding)
-        )
+        text = decoder.decode(start, final=len(start) < START)
     except UnicodeDecodeError as error:
-        if error.end >= whole - 4 and error.start > 0 and len(start) >= START:
-            return start[: error.start].decode(dialect.encoding)
         raise _undecodable(path, start[: error.start].count(b"\n") + 1, dialect, error) from None
+    if "\0" in text:
+        raise _holds_nul(path, text[: text.index("\0")].count("\n") + 1)
+    return text
+
+
+def _holds_nul(path: Path, line: int) -> DalmError:
+    return DalmError(f"{path.name}, line {line}: a NUL, so it is no text of rows")
 
 
 def _undecodable(path: Path, line: int, dialect: Dialect, error: UnicodeDecodeError) -> DalmError:
@@ -192,18 +188,16 @@ def _first_rows(text: str, dialect: Dialect) -> list[str]:
     return rows or [text]
 
 
-def _rows(file: BinaryIO, dialect: Dialect, odd: Oddities) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, dialect: Dialect, odd: Oddities) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row."""
-    name = Path(getattr(file, "name", "the file")).name
-    file.read(len(dialect.bom))
     row = ""
     begins = number = 0
-    for line, text in enumerate(_lines(file, dialect, name), 1):
+    for line, text in enumerate(_lines(path, dialect), 1):
         begins = begins if row else line
         row += text
         if len(row) > MOST_CHARACTERS:
             raise DalmError(
-                f"{name}, line {begins}: a row of more than {MOST_CHARACTERS:,} characters"
+                f"{path.name}, line {begins}: a row of more than {MOST_CHARACTERS:,} characters"
                 f"{'; a quote may be open' if is_open(row) else ''}"
             )
         if is_open(row):
@@ -220,23 +214,24 @@ def _rows(file: BinaryIO, dialect: Dialect, odd: Oddities) -> Iterator[tuple[int
     if row:
         before = split_row(row[: row.rindex('"')], dialect.separator)
         raise DalmError(
-            f"{name}, line {begins}, column {len(before)}: a quote is open that nothing closes"
+            f"{path.name}, line {begins}, column {len(before)}: a quote is open that nothing closes"
         )
 
 
-def _lines(file: BinaryIO, dialect: Dialect, name: str) -> Iterator[str]:
+def _lines(path: Path, dialect: Dialect) -> Iterator[str]:
     """Lines with what ends them."""
     end = "\r" if dialect.newline == "\r" else "\n"
-    with io.TextIOWrapper(file, dialect.encoding, newline=end) as text:
+    with _opened(path) as file, io.TextIOWrapper(file, dialect.encoding, newline=end) as text:
+        file.read(len(dialect.bom))
         for line in itertools.count(1):
             try:
                 part = text.readline(MOST_CHARACTERS + 1)
             except UnicodeDecodeError as error:
-                raise _undecodable(Path(name), line, dialect, error) from None
+                raise _undecodable(path, line, dialect, error) from None
             if not part:
                 return
             if "\0" in part:
-                raise DalmError(f"{name}, line {line}: a NUL, so it is no text of rows")
+                raise _holds_nul(path, line)
             yield part
 
 
