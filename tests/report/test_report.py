@@ -902,3 +902,10 @@ def test_every_player_has_a_curve() -> None:
         return losses(log).count("<path")
 
     assert paths("abcde") == paths("a") + 4
+
+
+def test_what_is_doubted_for_one_reason_is_said_once() -> None:
+    doubt = {"label": "exact", "unreliable": "9 rows are too few", "note": "median 2; guarded"}
+    rows = [row("kde", metric(1.9, 0.1, **doubt)), row("vae", metric(2.5, 0.1, **doubt))]
+    words = "kde (1.90 ± 0.10?, median 2) and vae (2.50 ± 0.10?, median 2): 9 rows are too few."
+    assert dict(verdict(rows))["Unreliable interval"] == words

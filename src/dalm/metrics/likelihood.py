@@ -108,10 +108,9 @@ def bits_per_dim(nats: Tensor, dims: int, label: str, measure: Measure = BITS_PE
         note = f"{undefined} of {n} log probabilities are NaN"
         return measure.score(None, n=n, label=label, note=note)
     if bits.isfinite().all():
-        median = _median(bits)
-        why = doubt(bits)
-        why = f"{why}; {median}" if why else None
-        return measure.score(mean_interval(bits), n=n, label=label, note=median, unreliable=why)
+        return measure.score(
+            mean_interval(bits), n=n, label=label, note=_median(bits), unreliable=doubt(bits)
+        )
 
     zeros = int((bits == math.inf).sum())
     value = math.inf if zeros else -math.inf

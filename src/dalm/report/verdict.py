@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from dalm.records.score import score_records
 from dalm.records.scoreboard import held_out_reference, is_reference, suits
@@ -11,6 +12,7 @@ from dalm.report.facts import listing, name, need
 from dalm.report.ranking import blind, rank, rank_densities
 from dalm.report.score import (
     Finding,
+    Record,
     Row,
     badness,
     columns,
@@ -57,13 +59,19 @@ def verdict(rows: Sequence[Row], warnings: Sequence[str] = ()) -> list[Finding]:
 
 def _unranked(rows: Sequence[Row]) -> Iterator[Finding]:
     """Likelihoods that take no part in a ranking, by the reason."""
+    found = [(row, record(row, "bits_per_dim") or {}) for row in rows if not is_reference(row)]
+    for reason, names in _by_reason((score.get("unranked"), name(row)) for row, score in found):
+        yield "Density not ranked", f"{names}: {reason}."
+
+
+def _by_reason(found: Iterable[tuple[Any, str]]) -> Iterator[tuple[str, str]]:
+    """Each reason, and for whom it holds, in words; whoever has none is left out."""
     reasons: dict[str, list[str]] = {}
-    for row in rows:
-        score = record(row, "bits_per_dim") or {}
-        if score.get("unranked") and not is_reference(row):
-            reasons.setdefault(str(score["unranked"]), []).append(name(row))
+    for reason, who in found:
+        if reason:
+            reasons.setdefault(str(reason), []).append(who)
     for reason, names in reasons.items():
-        yield "Density not ranked", f"{listing(names)}: {reason}."
+        yield reason, listing(names)
 
 
 def _below_par(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -171,11 +179,17 @@ def _alarms(rows: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _doubts(rows: Sequence[Row]) -> Iterator[Finding]:
-    """Whose likelihood rests on few rows."""
-    for row in rows:
-        why = (record(row, tightest(row)) or {}).get("unreliable")
-        if why and not is_reference(row):
-            yield "Unreliable interval", f"{name(row)}: {density_phrase(row)} bits/dim: {why}."
+    """Whose likelihood rests on few rows, by the reason."""
+    found = [(row, record(row, tightest(row)) or {}) for row in rows if not is_reference(row)]
+    doubted = ((score.get("unreliable"), _with_note(row, score)) for row, score in found)
+    for reason, names in _by_reason(doubted):
+        yield "Unreliable interval", f"{names}: {reason}."
+
+
+def _with_note(row: Row, score: Record) -> str:
+    """Who it is, with the figure and what is noted of it first: the median."""
+    median = str(score.get("note") or "").partition(";")[0]
+    return f"{name(row)} ({', '.join(filter(None, [density_phrase(row), median]))})"
 
 
 def _blind(rows: Sequence[Row]) -> Iterator[Finding]:
