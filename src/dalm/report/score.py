@@ -19,7 +19,7 @@ LIKELIHOODS = ("bits_per_dim", "importance_bits_per_dim")
 SIGNS = {"bound": "≤ ", "estimate": "≈ "}
 """A bound on the log-likelihood from below bounds the bits from above."""
 DOUBT = "?"
-"""Behind an interval that does not hold."""
+"""Behind an interval that may not hold."""
 UNITS = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"))
 """From which count on, in what, and how it is called."""
 
@@ -155,7 +155,7 @@ def value(score: Record | None, most: int = 6) -> tuple[str, str]:
 
 def phrase(row: Row, metric: str, most: int = 6) -> str:
     """Sign, value and half-width in one string: `≤ 1.74 ± 0.04`, and a question mark where the
-    interval does not hold.
+    interval may not hold.
 
     Args:
         row: of a scoreboard.

@@ -110,7 +110,7 @@ def _counted(rows: Sequence[Row]) -> str:
     """How many rows figures of samples are from, where it is the same number everywhere."""
     sizes = [number(record(row, "frechet"), "n") for row in rows]
     counts = {int(size) for size in sizes if size}
-    doubt = f" A “{DOUBT}” marks an interval that does not hold."
+    doubt = f" A “{DOUBT}” marks an interval that may not hold."
     said = f" Samples meet as many test rows in every line: {words(sorted(counts))}."
     return (said if len(counts) == 1 else "") + (doubt if any(map(_is_doubted, rows)) else "")
 
